@@ -10,7 +10,7 @@ const args = process.argv.slice(2);
 const long = args.includes('--long');
 const folder = mkdtempSync(join(tmpdir(), 'fromage-jest-'));
 const report = join(folder, 'report.json');
-const jest = createRequire(import.meta.url).resolve('jest/bin/jest.js');
+const jest = createRequire(import.meta.url).resolve('jest/bin/jest');
 const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
 const child = spawn(
   process.execPath,

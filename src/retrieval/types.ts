@@ -1,0 +1,60 @@
+// The contract of an image index: unit vectors with a small payload, filtered nearest neighbours by
+// cosine, higher is better. The embedded index and Qdrant both implement it and pass one suite.
+
+/** Who may see a picture: everybody, one guild, or one chat. Opaque strings, e.g. `all`, `guild:discord:1`, `chat:telegram:2`. */
+export type Tenant = string;
+
+export const everybody: Tenant = 'all';
+
+export interface ImagePoint {
+  /** UUID. */
+  readonly id: string;
+  /** `[retrievalDim]`, unit length. */
+  readonly vector: Float32Array;
+  readonly tenant: Tenant;
+  readonly tags: readonly string[];
+  readonly addedBy: string | null;
+  /** Milliseconds since 1970. */
+  readonly addedAt: number;
+  /** `safe` unless somebody said otherwise. */
+  readonly contentClass: string;
+}
+
+export interface ImageFilter {
+  /** A query sees only these; an empty list sees nothing. */
+  readonly tenants: readonly Tenant[];
+  /** All of these tags. */
+  readonly tags?: readonly string[];
+  readonly addedBy?: string;
+  readonly addedAfter?: number;
+  readonly addedBefore?: number;
+  readonly contentClasses?: readonly string[];
+}
+
+export interface ImageQuery {
+  /** `[retrievalDim]`; normalised by the index. */
+  readonly vector: Float32Array;
+  readonly filter: ImageFilter;
+  readonly limit: number;
+  /** Ids that must not come back (already shown). */
+  readonly exclude?: ReadonlySet<string>;
+  readonly scoreThreshold?: number;
+}
+
+export interface ImageHit {
+  readonly id: string;
+  /** Cosine in [−1, 1]. */
+  readonly score: number;
+}
+
+export interface ImageIndex {
+  readonly dim: number;
+  /** Visible to queries once it resolves; same id replaces. */
+  upsert(points: readonly ImagePoint[]): Promise<void>;
+  /** Best first; ties by id, ascending. */
+  query(query: ImageQuery): Promise<readonly ImageHit[]>;
+  queryBatch(queries: readonly ImageQuery[]): Promise<readonly (readonly ImageHit[])[]>;
+  delete(ids: readonly string[]): Promise<void>;
+  count(filter?: ImageFilter): Promise<number>;
+  close(): Promise<void>;
+}
