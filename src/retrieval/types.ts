@@ -58,3 +58,52 @@ export interface ImageIndex {
   count(filter?: ImageFilter): Promise<number>;
   close(): Promise<void>;
 }
+
+/** A picture that may be shown, as its row says; the bytes lie in the file store under `hash`. */
+export interface Picture {
+  /** UUID. */
+  readonly id: string;
+  /** SHA-256 (hex) of the stored bytes. */
+  readonly hash: string;
+  readonly tenant: Tenant;
+  /** What a screen reader says; never empty. */
+  readonly alt: string;
+  readonly caption: string | null;
+  /** Where it comes from (page, package or person), if known. */
+  readonly source: string | null;
+  readonly licence: string | null;
+  readonly addedBy: string | null;
+  /** Milliseconds since 1970. */
+  readonly addedAt: number;
+  readonly tags: readonly string[];
+  readonly contentClass: string;
+  readonly mimeType: string;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface ScoredPicture extends Picture {
+  readonly score: number;
+}
+
+export interface GalleryQuery {
+  /** Retrieval embedding, unit length. */
+  readonly vector: Float32Array;
+  readonly filter: ImageFilter;
+  /** Picture ids already shown. */
+  readonly exclude?: ReadonlySet<string>;
+  readonly limit: number;
+  /** Cosine below which "I have no picture of that" is the honest answer; the gallery's calibrated one when absent. */
+  readonly scoreThreshold?: number;
+  /** Adapter that made `vector`; the serving one when absent. */
+  readonly adapter?: string;
+}
+
+/** What conversations need of a gallery. `retrieval/` implements it over an `ImageIndex` and a picture store. */
+export interface Gallery {
+  /** Best first; empty when nothing is good enough. */
+  find(query: GalleryQuery): Promise<readonly ScoredPicture[]>;
+  /** Encoded bytes of one picture that the filter may see; null when there is none. */
+  bytes(id: string, filter: ImageFilter): Promise<Uint8Array | null>;
+  get(id: string, filter: ImageFilter): Promise<Picture | null>;
+}
