@@ -1,0 +1,5 @@
+export { EmbeddedIndex } from './embedded/embedded-index.ts';
+export { PictureGallery } from './gallery.ts';
+export type { GalleryEntry, GalleryOptions, Projection } from './gallery.ts';
+export { everybody } from './types.ts';
+export type { Gallery, GalleryQuery, ImageFilter, ImageHit, ImageIndex, ImagePoint, ImageQuery, Picture, ScoredPicture, Tenant } from './types.ts';
