@@ -1,0 +1,4 @@
+export { openTokenizer } from './from-files.ts';
+export { tokenizerFromGguf } from './from-gguf.ts';
+export { imageToken, retToken, withFromageTokens } from './tokenizer.ts';
+export type { DecodeOptions, EncodeOptions, TextStream, Tokenizer } from './types.ts';
