@@ -2,7 +2,7 @@
 // their [RET], the honest absence of one, and at the end all that is needed to store and repeat it.
 import type { Engine, GenerateRequest } from '../engine/types.ts';
 import type { Gallery, ImageFilter, ScoredPicture } from '../retrieval/types.ts';
-import type { Answer, AnswerPart, NoPictureReason, ServedRet, ShownPicture } from './types.ts';
+import type { ComposedAnswer, AnswerPart, NoPictureReason, ServedRet, AnswerPicture } from './types.ts';
 
 export interface ComposeOptions {
   readonly engine: Pick<Engine, 'generate'>;
@@ -30,7 +30,7 @@ export type AnswerEvent =
   /** `after`: offset in the answer's text so far, UTF-16 units; `ret`: index of the [RET] in this answer. */
   | { readonly type: 'pictures'; readonly ret: number; readonly after: number; readonly pictures: readonly ScoredPicture[] }
   | { readonly type: 'no_picture'; readonly ret: number; readonly after: number; readonly reason: NoPictureReason }
-  | { readonly type: 'end'; readonly answer: Answer };
+  | { readonly type: 'end'; readonly answer: ComposedAnswer };
 
 /**
  * Runs one request and yields its answer. White space around the whole text is dropped, inner white
@@ -79,7 +79,7 @@ export async function* composeAnswer(options: ComposeOptions): AsyncGenerator<An
         const found = await findPictures(options, gallery, filter, event.embedding, shown, maxImgPerRet);
         if (Array.isArray(found)) {
           for (const picture of found) shown.add(picture.id);
-          parts.push({ type: 'pictures', ret, pictures: found.map(shownPicture) });
+          parts.push({ type: 'pictures', ret, pictures: found.map(answerPicture) });
           yield { type: 'pictures', ret, after: text.length, pictures: found };
         } else {
           parts.push({ type: 'no_picture', ret, reason: found });
@@ -139,7 +139,7 @@ async function findPictures(
 }
 
 /** What is kept of a picture that was shown. */
-export function shownPicture(picture: ScoredPicture): ShownPicture {
+export function answerPicture(picture: ScoredPicture): AnswerPicture {
   const { id, hash, alt, caption, source, licence, mimeType, width, height, score } = picture;
   return { id, hash, alt, caption, source, licence, mimeType, width, height, score };
 }

@@ -1,5 +1,6 @@
-// The values of a conversation, the same on every platform: what comes in (ChatEvent), what is kept
-// (Turn) and what goes out (Reply). All of them are plain JSON, so that inbox and outbox can hold them.
+// The values of a conversation, the same on every platform: what comes in (ChatEvent), what an answer is
+// made of (ComposedAnswer) and what goes out (Reply). All of them are plain JSON, so that inbox and outbox
+// can hold them. What is kept of them is described in contracts.ts.
 import type { DecodingOptions, EndReason, GenerateUsage } from '../engine/types.ts';
 
 /** `discord`, `telegram`, `web`; every id below is qualified by it. */
@@ -131,7 +132,7 @@ export interface ReplyHandle {
 }
 
 /** A picture as it was shown: enough to render, credit and replay it. */
-export interface ShownPicture {
+export interface AnswerPicture {
   readonly id: string;
   /** SHA-256 of the bytes. */
   readonly hash: string;
@@ -152,7 +153,7 @@ export type NoPictureReason = 'nothing_good_enough' | 'gallery_unavailable';
 /** A piece of an answer, in the order in which it is shown. `ret` counts the [RET]s of the answer from 0. */
 export type AnswerPart =
   | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'pictures'; readonly ret: number; readonly pictures: readonly ShownPicture[] }
+  | { readonly type: 'pictures'; readonly ret: number; readonly pictures: readonly AnswerPicture[] }
   | { readonly type: 'no_picture'; readonly ret: number; readonly reason: NoPictureReason };
 
 /** One [RET] of an answer: enough to ask the gallery again ("more"). */
@@ -166,7 +167,7 @@ export interface ServedRet {
 }
 
 /** Everything needed to store an answer and to make it again. */
-export interface Answer {
+export interface ComposedAnswer {
   readonly parts: readonly AnswerPart[];
   /** The text parts joined. */
   readonly text: string;
@@ -181,37 +182,6 @@ export interface Answer {
   readonly tokenCount: number;
   readonly usage: GenerateUsage;
 }
-
-/** A picture somebody sent, after intake. */
-export interface TurnImage {
-  readonly type: 'image';
-  /** SHA-256 of the sanitized bytes in the file store. */
-  readonly hash: string;
-  readonly mimeType: string;
-  readonly width: number;
-  readonly height: number;
-}
-
-export type TurnPart = { readonly type: 'text'; readonly text: string } | TurnImage;
-
-/** What a person said, or what the bot answered, as it is kept. */
-export type Turn =
-  | {
-      readonly role: 'user';
-      readonly id: string;
-      readonly messageId: string;
-      readonly author: string;
-      readonly at: number;
-      readonly parts: readonly TurnPart[];
-    }
-  | {
-      readonly role: 'assistant';
-      readonly id: string;
-      /** Id of the user turn that it answers. */
-      readonly answers: string;
-      readonly at: number;
-      readonly answer: Answer;
-    };
 
 /** A button under a reply; its label comes from the i18n catalogue of `locale`. */
 export interface ReplyButton {
@@ -230,7 +200,7 @@ export interface ReplyFile {
 
 export type ReplyPart =
   | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'pictures'; readonly pictures: readonly ShownPicture[] }
+  | { readonly type: 'pictures'; readonly pictures: readonly AnswerPicture[] }
   | { readonly type: 'file'; readonly file: ReplyFile };
 
 /** What the bot says, before a platform's renderer lays it out within its limits. */
