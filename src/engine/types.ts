@@ -1,34 +1,9 @@
 // The engine's public face: what a caller may ask of it and what comes back. Only plain values cross
 // this border (and the border of the child process that runs it): no tensors, no sessions.
 
-/** A picture as the engine takes it: encoded bytes (JPEG, PNG, WebP, …), or pooled features made before. */
-export type EngineImage =
-  | { readonly bytes: Uint8Array; readonly hash?: string }
-  | { readonly pooled: Float32Array };
+import type { Prompt, PromptStyle } from '../model/types.ts';
 
-/**
- * A piece of a prompt. `trusted` text is ours: special tokens in it are parsed. Text typed by a user is
- * not trusted and can never become a special token.
- */
-export type PromptSegment =
-  | { readonly type: 'text'; readonly text: string; readonly trusted?: boolean }
-  | { readonly type: 'image'; readonly image: EngineImage };
-
-/** One turn of a conversation. An assistant turn holds ` [RET]` where a picture was shown, as trusted text. */
-export interface PromptTurn {
-  readonly role: 'user' | 'assistant';
-  readonly parts: readonly PromptSegment[];
-}
-
-export type PromptStyle = 'qa' | 'chat' | 'plain';
-
-/**
- * Either segments taken as they are, or turns that a prompt style lays out; of turns, the oldest are
- * dropped until the prompt and `maxNewTokens` fit the context window.
- */
-export type Prompt =
-  | { readonly kind: 'segments'; readonly segments: readonly PromptSegment[] }
-  | { readonly kind: 'turns'; readonly turns: readonly PromptTurn[]; readonly style?: PromptStyle };
+export type { EngineImage, Prompt, PromptSegment, PromptStyle, PromptTurn } from '../model/types.ts';
 
 export interface DecodingOptions {
   /** At most this many new tokens; 0 runs the prompt alone and serves the [RET] tokens inside it. Default 64. */

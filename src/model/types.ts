@@ -1,5 +1,5 @@
 // The parts of FROMAGe as the engine sees them: a language model that runs steps over a key/value
-// cache, a vision encoder, and the trained maps between the two.
+// cache, a vision encoder, the trained maps between the two, and the prompts that they read.
 
 export interface LanguageModelConfig {
   readonly family: 'opt' | 'llama';
@@ -115,3 +115,32 @@ export interface Adapter {
   /** Logit of [RET]: `hidden · ret.row`, `[n]`; `hidden` is what the head reads (layer −1). */
   retLogits(hidden: Float32Array, n: number): Float32Array;
 }
+
+/** A picture as the engine takes it: encoded bytes (JPEG, PNG, WebP, …), or pooled features made before. */
+export type EngineImage =
+  | { readonly bytes: Uint8Array; readonly hash?: string }
+  | { readonly pooled: Float32Array };
+
+/**
+ * A piece of a prompt. `trusted` text is ours: special tokens in it are parsed. Text typed by a user is
+ * not trusted and can never become a special token.
+ */
+export type PromptSegment =
+  | { readonly type: 'text'; readonly text: string; readonly trusted?: boolean }
+  | { readonly type: 'image'; readonly image: EngineImage };
+
+/** One turn of a conversation. An assistant turn holds ` [RET]` where a picture was shown, as trusted text. */
+export interface PromptTurn {
+  readonly role: 'user' | 'assistant';
+  readonly parts: readonly PromptSegment[];
+}
+
+export type PromptStyle = 'qa' | 'chat' | 'plain';
+
+/**
+ * Either segments taken as they are, or turns that a prompt style lays out; of turns, the oldest are
+ * dropped until the prompt and `maxNewTokens` fit the context window.
+ */
+export type Prompt =
+  | { readonly kind: 'segments'; readonly segments: readonly PromptSegment[] }
+  | { readonly kind: 'turns'; readonly turns: readonly PromptTurn[]; readonly style?: PromptStyle };
