@@ -1,4 +1,4 @@
 export { openTokenizer } from './from-files.ts';
 export { tokenizerFromGguf } from './from-gguf.ts';
 export { imageToken, retToken, withFromageTokens } from './tokenizer.ts';
-export type { DecodeOptions, EncodeOptions, TextStream, Tokenizer } from './types.ts';
+export type { DecodeOptions, EncodeOptions, TextPiece, TextStream, Tokenizer } from './types.ts';

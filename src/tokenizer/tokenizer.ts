@@ -3,6 +3,7 @@
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { FromageError } from '../errors.ts';
 import { byteCharacters, bytesOfToken } from './byte-alphabet.ts';
+import { encodePieces } from './encode-pieces.ts';
 import type { AddedTokenSpec, TokenizerJson, TokenizerSpec } from './spec.ts';
 import { createByteStream, createPrefixStream, newDecoder } from './text-stream.ts';
 import type { DecodeOptions, Tokenizer } from './types.ts';
@@ -64,6 +65,7 @@ export function createTokenizer(spec: TokenizerSpec): Tokenizer {
       const ids = library.encode(makeEncodable(text.toWellFormed()), { add_special_tokens: false }).ids;
       return begin ? [...this.beginIds, ...ids] : ids;
     },
+    encodePieces: (pieces) => encodePieces(tokenizer, pieces, json.added_tokens, reserved),
     decode(ids, options = {}) {
       const kept = ids.filter(keep(options));
       if (!byteLevel) return decodeAny(kept);

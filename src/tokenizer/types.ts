@@ -8,6 +8,12 @@ export interface EncodeOptions {
   readonly begin?: boolean;
 }
 
+/** A stretch of a text that is ours or a user's. */
+export interface TextPiece {
+  readonly text: string;
+  readonly trusted: boolean;
+}
+
 export interface DecodeOptions {
   /** Leaves out special tokens, `<|image|>` among them; [RET] is not one of these, as in the reference. Default true. */
   readonly skipSpecial?: boolean;
@@ -41,6 +47,11 @@ export interface Tokenizer {
   readonly chatTemplate: string | null;
   /** Ids of a text. A user's lone surrogates become U+FFFD, as do characters whose bytes the vocabulary lacks. */
   encode(text: string, options: EncodeOptions): number[];
+  /**
+   * Ids of one text put together from pieces: special tokens are parsed in trusted pieces only, and all
+   * else is encoded as if it had been one string, so that borders between pieces leave no trace.
+   */
+  encodePieces(pieces: readonly TextPiece[]): number[];
   /** Text of ids; ids outside the vocabulary give nothing. Spaces are not cleaned up. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   createTextStream(options?: DecodeOptions): TextStream;

@@ -99,3 +99,13 @@ withGolden('broken and missing files are errors with a code', () => {
   expect(() => openTokenizer(folder)).toThrow(/not JSON.*TOKENIZER_FILE/);
   rmSync(folder, { recursive: true });
 });
+
+withGolden('pieces are encoded as one string, with markers only where they are ours', () => {
+  const tokenizer = open('fromage-k1');
+  const whole = tokenizer.encode('Q: What is [RET] this?\nA:', { trusted: true });
+  const pieces = [{ text: 'Q: Wh', trusted: true }, { text: 'at is ', trusted: false }, { text: '[RET]', trusted: true }, { text: ' th', trusted: false }, { text: 'is?\nA:', trusted: true }];
+  expect(tokenizer.encodePieces(pieces)).toEqual(whole);
+  const typed = tokenizer.encodePieces([{ text: '[RE', trusted: true }, { text: 'T]</s>', trusted: false }]);
+  expect(typed.some((id) => tokenizer.reservedIds.has(id))).toBe(false);
+  expect(tokenizer.decode(typed)).toBe('[RET]</s>');
+});
