@@ -148,6 +148,8 @@ export interface ConversationStore {
   /** Assistant's turn and answer in one transaction. */
   saveAnswer(answer: NewAnswer): Promise<Answer>;
   answer(id: string): Promise<Answer | null>;
+  /** The answer whose assistant turn this is. */
+  answerByTurn(turnId: string): Promise<Answer | null>;
   /** Of one question, newest first (🔁 makes several). */
   answersTo(questionTurnId: string): Promise<readonly Answer[]>;
   /** ➕: more pictures for one [RET]. */

@@ -1,0 +1,4 @@
+export { startWebServer } from './server.ts';
+export type { WebServer } from './server.ts';
+export { webTenants } from './options.ts';
+export type { PictureAdder, WebOptions } from './options.ts';

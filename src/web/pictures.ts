@@ -1,0 +1,60 @@
+// Pictures over HTTP: those of the gallery by id, those a person sent by content hash, and the page's
+// gallery tab (search, add, remove).
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { retrievalPrompt } from '../engine/retrieval-prompt.ts';
+import { FromageError } from '../errors.ts';
+import { signPath } from './guard.ts';
+import { badRequest, bytesOfDataUrl, parseBody } from './openai/chat-request.ts';
+import { webTenants, type WebOptions } from './options.ts';
+
+const filter = { tenants: webTenants };
+const searchSchema = z.object({ q: z.string().trim().min(1).max(500), limit: z.coerce.number().int().min(1).max(60).default(24) });
+const addSchema = z.object({ image: z.string(), caption: z.string().trim().max(500).default('') });
+
+export function registerPictures(app: FastifyInstance, options: WebOptions): void {
+  const gallery = () => {
+    const current = options.gallery();
+    if (!current) throw new FromageError({ code: 'WEB_NO_GALLERY', what: 'the gallery is not ready yet', retryable: true, userMessage: 'My pictures are still being sorted. Ask again in a moment.' });
+    return current;
+  };
+
+  app.get<{ Params: { id: string } }>('/v1/pictures/:id', async ({ params }, reply) => {
+    const picture = await gallery().get(params.id, filter);
+    const bytes = picture && (await gallery().bytes(params.id, filter));
+    if (!picture || !bytes) throw new FromageError({ code: 'WEB_NOT_FOUND', what: 'there is no such picture' });
+    return reply.headers(pictureHeaders(picture.mimeType)).send(Buffer.from(bytes));
+  });
+
+  app.get<{ Params: { hash: string } }>('/api/files/:hash', async ({ params }, reply) => {
+    const known = /^[0-9a-f]{64}$/.test(params.hash) ? await options.store.files.stat(params.hash) : null;
+    const bytes = known && (await options.store.files.get(params.hash));
+    if (!known || !bytes) throw new FromageError({ code: 'WEB_NOT_FOUND', what: 'there is no such picture' });
+    return reply.headers(pictureHeaders(known.mimeType)).send(Buffer.from(bytes));
+  });
+
+  app.get('/api/gallery', async (request) => {
+    const { q, limit } = parseBody(searchSchema, request.query);
+    const { promptStyle } = await options.engine.info();
+    const [vector] = await options.engine.embedPrompts([retrievalPrompt(q, promptStyle)]);
+    const found = await gallery().find({ vector: vector!, filter, limit, scoreThreshold: -1 });
+    return { pictures: found.map(({ id, alt, score, source, licence }) => ({ id, alt, score, source, licence, url: signPath(`/v1/pictures/${id}`, options.apiKey) })) };
+  });
+
+  app.post('/api/gallery', { bodyLimit: 32 * 2 ** 20 }, async (request) => {
+    const { image, caption } = parseBody(addSchema, request.body);
+    if (!options.pictures) throw badRequest('this server takes no new pictures');
+    return await options.pictures.addPicture({ bytes: bytesOfDataUrl(image), caption, addedBy: 'web', tenant: 'web' });
+  });
+
+  app.delete<{ Params: { id: string } }>('/api/gallery/:id', async ({ params }) => {
+    const picture = await gallery().get(params.id, { tenants: ['web'] });
+    if (!picture || !(await options.pictures?.removePicture(params.id))) throw new FromageError({ code: 'WEB_NOT_FOUND', what: 'there is no such picture, or it is not one that was added here' });
+    return { id: params.id };
+  });
+}
+
+/** A picture is data, never a document: no sniffing, no scripts even if opened on its own. */
+function pictureHeaders(mimeType: string): Record<string, string> {
+  return { 'content-type': mimeType, 'x-content-type-options': 'nosniff', 'content-security-policy': "default-src 'none'; sandbox", 'cache-control': 'private, max-age=3600' };
+}
