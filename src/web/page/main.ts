@@ -1,0 +1,35 @@
+// Starts the page: its two tabs, and where dropped pictures go.
+import { attach, emptyLog, setUpChat } from './chat.ts';
+import { addToGallery, setUpGallery } from './gallery.ts';
+import { watchPictures } from './pictures.ts';
+import { setUpSettings } from './settings.ts';
+
+const tabs = [...document.querySelectorAll<HTMLButtonElement>('[role=tab]')];
+
+function select(tab: HTMLButtonElement): void {
+  for (const other of tabs) {
+    const chosen = other === tab;
+    other.setAttribute('aria-selected', String(chosen));
+    other.tabIndex = chosen ? 0 : -1;
+    document.getElementById(other.getAttribute('aria-controls')!)!.hidden = !chosen;
+  }
+}
+
+for (const [i, tab] of tabs.entries()) {
+  tab.addEventListener('click', () => select(tab));
+  tab.addEventListener('keydown', (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step === undefined) return;
+    const next = tabs[(i + step + tabs.length) % tabs.length]!;
+    select(next);
+    next.focus();
+  });
+}
+
+setUpSettings(emptyLog);
+setUpChat();
+setUpGallery();
+watchPictures((urls) => {
+  if (document.querySelector<HTMLElement>('#view-gallery')!.hidden) attach(urls);
+  else void addToGallery(urls);
+});
