@@ -49,6 +49,8 @@ export interface QuotedMessage {
   readonly messageId: string;
   /** True when the bot itself wrote it. */
   readonly own: boolean;
+  /** Who wrote it, `platform:native id`, where the platform tells. */
+  readonly author?: string;
   readonly text: string;
   readonly pictures: readonly PictureRef[];
 }
