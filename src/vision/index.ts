@@ -1,0 +1,11 @@
+export { decodePicture, inspectPicture } from './decode.ts';
+export type { PictureHeader } from './decode.ts';
+export { VisionError } from './errors.ts';
+export { hammingDistance, perceptualHash } from './perceptual-hash.ts';
+export { preprocessPicture, presetSize, toPixelValues } from './preprocess.ts';
+export type { PixelValues } from './preprocess.ts';
+export { clipPreset, parseModelPicture, parsePreprocessorConfig } from './preset.ts';
+export { resize, resizeBicubic } from './resample.ts';
+export { makeThumbnail, sanitizePicture } from './sanitize.ts';
+export { sniffPicture } from './sniff.ts';
+export type { AlphaRule, Colour, DecodeOptions, EncodedPicture, Picture, PictureFormat, PictureLimits, PicturePreset, ResampleFilter, ResizeRule, SanitizeOptions } from './types.ts';
