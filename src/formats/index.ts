@@ -1,0 +1,22 @@
+// The door of the formats room: readers of weights, arrays, embeddings and captions, and their writers.
+export { FormatError } from './errors.ts';
+export type { FormatFacts } from './errors.ts';
+export type { DType, TensorLocation, WeightStore } from './types.ts';
+export { openWeights } from './open-weights.ts';
+export { openSafetensors, writeSafetensors } from './safetensors.ts';
+export type { WritableTensor } from './safetensors.ts';
+export { openSharded } from './sharded.ts';
+export { openTorch } from './torch.ts';
+export { writeTorchArchive } from './torch-write.ts';
+export type { FloatTensor, TorchContent } from './torch-write.ts';
+export { openGguf } from './gguf.ts';
+export { readNpy, writeNpy } from './npy.ts';
+export type { NpyArray, NpyData, NpyDType, NpyWriteOptions } from './npy.ts';
+export { readPickle } from './read-pickle.ts';
+export type { OpenPickle } from './read-pickle.ts';
+export { readEmbeddingsPickle } from './embeddings-pickle.ts';
+export type { EmbeddingsPickle } from './embeddings-pickle.ts';
+export { readTsv } from './tsv.ts';
+export type { CaptionedImage } from './tsv.ts';
+export { BLOCKS, floatToHalf, halfToFloat, toFloat32 } from './dequantize.ts';
+export { writeFileWhole } from './write-file.ts';
