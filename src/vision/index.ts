@@ -9,3 +9,5 @@ export { resize, resizeBicubic } from './resample.ts';
 export { makeThumbnail, sanitizePicture } from './sanitize.ts';
 export { sniffPicture } from './sniff.ts';
 export type { AlphaRule, Colour, DecodeOptions, EncodedPicture, Picture, PictureFormat, PictureLimits, PicturePreset, ResampleFilter, ResizeRule, SanitizeOptions } from './types.ts';
+export { PictureWorker } from './worker.ts';
+export type { PictureWorkerOptions } from './worker.ts';

@@ -90,6 +90,7 @@ export function resize(
   rgb: Uint8Array, width: number, height: number, targetWidth: number, targetHeight: number, filter: ResampleFilter,
   region: Region = { left: 0, top: 0, width: targetWidth, height: targetHeight },
 ): Uint8Array {
+  if (width === targetWidth && height === targetHeight && region.width === width && region.height === height) return rgb.slice();
   const kernel = kernels[filter];
   const columns = tapsOf(width, targetWidth, region.left, region.width, kernel);
   const rows = tapsOf(height, targetHeight, region.top, region.height, kernel);
