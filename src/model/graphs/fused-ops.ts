@@ -1,0 +1,52 @@
+// The lowering for running: fused kernels of com.microsoft, and block-quantised products.
+import type { GraphBuilder, Value } from '../../onnx/graph/index.ts';
+import { addBias, floatProducts, join, type Linear, type Norm, type Ops } from './ops.ts';
+
+const contrib = 'com.microsoft';
+
+export interface FusedOptions {
+  /** Of MatMulNBits: 4 computes on int8 activations (quick), 1 on float32 (exact, slow). */
+  readonly accuracyLevel: number;
+}
+
+export function fusedOps(graph: GraphBuilder, options: FusedOptions): Ops {
+  const products = (x: Value, linear: Linear): Value[] => {
+    const { name, weight } = linear;
+    if (weight.kind === 'float32') return floatProducts(graph, x, name, weight);
+    const operands = [graph.external(`${name}.data`, weight.data), graph.external(`${name}.scales`, weight.scales), graph.external(`${name}.zero_points`, weight.zeroPoints)];
+    const attributes = { K: weight.columns, N: weight.rows, bits: weight.bits, block_size: 32, accuracy_level: options.accuracyLevel };
+    return [graph.op('MatMulNBits', [x, ...operands], attributes, { domain: contrib, name: `${name}/product` })];
+  };
+  const normInputs = (norm: Norm): Value[] => {
+    const length = norm.weight.length;
+    const weight = graph.floats(`${norm.name}.weight`, [length], norm.weight);
+    return norm.bias === undefined ? [weight] : [weight, graph.floats(`${norm.name}.bias`, [length], norm.bias)];
+  };
+  const ops: Ops = {
+    graph,
+    lowering: 'fused',
+    linear: (x, linear) => addBias(graph, join(graph, products(x, linear), `${linear.name}/joined`), linear),
+    linearSplit(x, linear, widths) {
+      const parts = products(x, linear);
+      if (parts.length === widths.length && linear.bias === undefined) return parts;
+      const whole = addBias(graph, join(graph, parts, `${linear.name}/joined`), linear);
+      return graph.ops('Split', [whole, graph.ints(widths)], { axis: -1 }, { outputs: widths.length, name: `${linear.name}/split` });
+    },
+    norm(x, norm) {
+      const attributes = { epsilon: { float: norm.epsilon }, axis: -1, stash_type: 1 };
+      return graph.op(norm.kind === 'rms' ? 'SimplifiedLayerNormalization' : 'LayerNormalization', [x, ...normInputs(norm)], attributes, { name: norm.name });
+    },
+    addNorm(x, delta, norm) {
+      const op = norm.kind === 'rms' ? 'SkipSimplifiedLayerNormalization' : 'SkipLayerNormalization';
+      const [normed, , , sum] = graph.ops(op, [x, delta, ...normInputs(norm)], { epsilon: { float: norm.epsilon } }, { domain: contrib, outputs: 4, name: norm.name });
+      return { normed: normed!, sum: sum! };
+    },
+    rotate: (x, rotary, name) => graph.op('RotaryEmbedding', [x, rotary.positions, rotary.cos, rotary.sin], {}, { domain: contrib, name }),
+    activate(x, activation) {
+      if (activation === 'relu') return graph.op('Relu', [x]);
+      if (activation === 'silu') return graph.op('QuickGelu', [x], { alpha: { float: 1 } }, { domain: contrib });
+      return graph.op('Gelu', [x], { approximate: activation === 'gelu' ? 'none' : 'tanh' });
+    },
+  };
+  return ops;
+}

@@ -1,0 +1,176 @@
+// Block quantisation as MatMulNBits of ONNX Runtime reads it: blocks of 32 along a row, w = (q - z) * s
+// with a whole zero point z of 4 or 8 bits. Pure arithmetic on rows; files are language-model-weights'.
+import { FromageError } from '../errors.ts';
+import type { DType } from '../formats/types.ts';
+
+export const blockSize = 32;
+
+export type Bits = 4 | 8;
+
+/** Quantised rows. `data` `[rows, blocks, 4 * bits]`, `scales` `[rows, blocks]`, `zeroPoints` `[rows, ceil(blocks * bits / 8)]`. */
+export interface QuantizedRows {
+  readonly data: Uint8Array;
+  readonly scales: Float32Array;
+  readonly zeroPoints: Uint8Array;
+}
+
+/** Bytes per row of each part, for laying out files. */
+export function quantizedRowBytes(columns: number, bits: Bits): { data: number; scales: number; zeroPoints: number } {
+  const blocks = Math.ceil(columns / blockSize);
+  return { data: blocks * 4 * bits, scales: blocks * 4, zeroPoints: Math.ceil((blocks * bits) / 8) };
+}
+
+/**
+ * Quantises float32 rows, asymmetric: each block's range (with 0 in it) is spread over all levels.
+ *
+ * @param values `[rows, columns]`; a last short block is filled up with zeros
+ */
+export function quantizeRows(values: Float32Array, rows: number, columns: number, bits: Bits): QuantizedRows {
+  const blocks = Math.ceil(columns / blockSize);
+  const out = emptyRows(rows, columns, bits);
+  const levels = 2 ** bits - 1;
+  for (let row = 0; row < rows; row++) {
+    for (let block = 0; block < blocks; block++) {
+      const start = row * columns + block * blockSize;
+      const end = Math.min(start + blockSize, (row + 1) * columns);
+      let low = 0;
+      let high = 0;
+      for (let i = start; i < end; i++) {
+        const value = values[i]!;
+        if (value < low) low = value;
+        else if (value > high) high = value;
+      }
+      const scale = Math.fround((high - low) / levels);
+      const inverse = scale === 0 ? 0 : 1 / scale;
+      const zero = Math.round(-low * inverse);
+      out.scales[row * blocks + block] = scale;
+      putZero(out.zeroPoints, row, block, blocks, bits, zero);
+      const at = (row * blocks + block) * 4 * bits;
+      for (let i = 0; i < blockSize; i++) {
+        const value = start + i < end ? values[start + i]! : 0;
+        const q = Math.min(levels, Math.max(0, Math.round(value * inverse) + zero));
+        if (bits === 8) out.data[at + i] = q;
+        else out.data[at + (i >> 1)]! |= q << (4 * (i & 1));
+      }
+    }
+  }
+  return out;
+}
+
+/**
+ * Rewrites GGUF blocks as 8-bit blocks. Q8_0 and Q4_0 are exact. Q4_1 (w = d·q + m) has a zero point
+ * -m/d between the whole numbers: the levels are stretched by the factor a ≤ 17 that brings a·m/d nearest
+ * to a whole number, which leaves an error of at most d/34 per weight and mostly a tenth of that.
+ *
+ * @param bytes the stored blocks of `[rows, columns]`; columns are whole blocks
+ */
+export function widenBlocks(bytes: Uint8Array, dtype: DType, rows: number, columns: number): QuantizedRows {
+  const layout = blockLayouts[dtype as keyof typeof blockLayouts];
+  if (layout === undefined || columns % blockSize !== 0) {
+    throw new FromageError({ code: 'MODEL_QUANTIZE', what: `rows of ${columns} ${dtype} values cannot be widened to 8-bit blocks` });
+  }
+  const count = rows * (columns / blockSize);
+  const out = emptyRows(rows, columns, 8);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let block = 0; block < count; block++) {
+    const at = block * layout.bytes;
+    const to = block * blockSize;
+    const d = half(view.getUint16(at, true));
+    if (dtype === 'Q8_0') {
+      for (let i = 0; i < blockSize; i++) out.data[to + i] = view.getInt8(at + 2 + i) + 128;
+      out.scales[block] = d;
+      out.zeroPoints[block] = 128;
+    } else if (dtype === 'Q4_0') {
+      spread(bytes, at + layout.header, out.data, to, 1);
+      out.scales[block] = d;
+      out.zeroPoints[block] = 8;
+    } else {
+      const m = half(view.getUint16(at + 2, true));
+      const exactZero = d === 0 ? -1 : -m / d;
+      if (exactZero < 0 || exactZero > 15) {
+        requantizeBlock(bytes, at + layout.header, d, m, out, block);
+        continue;
+      }
+      const stretch = bestStretch(exactZero);
+      spread(bytes, at + layout.header, out.data, to, stretch);
+      out.scales[block] = d / stretch;
+      out.zeroPoints[block] = Math.round(exactZero * stretch);
+    }
+  }
+  return out;
+}
+
+const blockLayouts = {
+  Q4_0: { bytes: 18, header: 2 },
+  Q4_1: { bytes: 20, header: 4 },
+  Q8_0: { bytes: 34, header: 2 },
+} as const;
+
+/**
+ * Undoes the interleaving of q and k rows that GGUF's converter applies: within each head its row
+ * 2j + h is row h·headDim/2 + j of Hugging Face's rotation by halves.
+ *
+ * @param bytes `[rows, rowBytes]`, whole heads
+ */
+export function uninterleaveHeads(bytes: Uint8Array, rowBytes: number, headDim: number): Uint8Array {
+  const out = new Uint8Array(bytes.byteLength);
+  const rows = bytes.byteLength / rowBytes;
+  const halfDim = headDim / 2;
+  for (let row = 0; row < rows; row++) {
+    const inHead = row % headDim;
+    const source = row - inHead + 2 * (inHead % halfDim) + Math.floor(inHead / halfDim);
+    out.set(bytes.subarray(source * rowBytes, (source + 1) * rowBytes), row * rowBytes);
+  }
+  return out;
+}
+
+function emptyRows(rows: number, columns: number, bits: Bits): QuantizedRows {
+  const perRow = quantizedRowBytes(columns, bits);
+  return { data: new Uint8Array(rows * perRow.data), scales: new Float32Array((rows * perRow.scales) / 4), zeroPoints: new Uint8Array(rows * perRow.zeroPoints) };
+}
+
+function putZero(zeroPoints: Uint8Array, row: number, block: number, blocks: number, bits: Bits, zero: number): void {
+  if (bits === 8) zeroPoints[row * blocks + block] = zero;
+  else zeroPoints[row * Math.ceil(blocks / 2) + (block >> 1)]! |= zero << (4 * (block & 1));
+}
+
+/** ggml keeps elements j and j + 16 in byte j. */
+function spread(bytes: Uint8Array, from: number, data: Uint8Array, to: number, stretch: number): void {
+  for (let j = 0; j < 16; j++) {
+    const pair = bytes[from + j]!;
+    data[to + j] = (pair & 15) * stretch;
+    data[to + j + 16] = (pair >> 4) * stretch;
+  }
+}
+
+function bestStretch(exactZero: number): number {
+  let best = 17;
+  let bestError = Infinity;
+  for (let a = 17; a >= 8; a--) {
+    const error = Math.abs(exactZero * a - Math.round(exactZero * a)) / a;
+    if (error < bestError) {
+      best = a;
+      bestError = error;
+    }
+  }
+  return best;
+}
+
+/** A Q4_1 block whose range does not hold 0: as floats, then eight bits over its range with 0. */
+function requantizeBlock(bytes: Uint8Array, from: number, d: number, m: number, out: QuantizedRows, block: number): void {
+  const levels = new Uint8Array(blockSize);
+  spread(bytes, from, levels, 0, 1);
+  const again = quantizeRows(Float32Array.from(levels, (q) => d * q + m), 1, blockSize, 8);
+  out.data.set(again.data, block * blockSize);
+  out.scales[block] = again.scales[0]!;
+  out.zeroPoints[block] = again.zeroPoints[0]!;
+}
+
+function half(word: number): number {
+  const sign = word & 0x8000 ? -1 : 1;
+  const exponent = (word >> 10) & 31;
+  const fraction = word & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
