@@ -1,0 +1,43 @@
+// The house's floor plan as data: each room and the rooms it may import. ARCHITECTURE.md draws the same.
+export const rooms: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  log: [],
+  tensor: [],
+  formats: ['tensor'],
+  onnx: ['tensor'],
+  tokenizer: ['formats', 'tensor'],
+  vision: ['formats', 'tensor'],
+  config: [],
+  model: ['onnx', 'tokenizer', 'vision', 'formats', 'tensor'],
+  engine: ['model', 'onnx', 'tokenizer', 'vision', 'formats', 'tensor'],
+  retrieval: ['onnx', 'formats', 'tensor', 'vision'],
+  autodiff: ['onnx', 'tensor'],
+  training: ['autodiff', 'model', 'onnx', 'tokenizer', 'vision', 'formats', 'tensor'],
+  evaluation: ['engine', 'model', 'retrieval', 'training', 'tokenizer', 'vision', 'formats', 'tensor'],
+  chat: ['engine', 'retrieval'],
+  learning: ['chat', 'training', 'evaluation', 'engine', 'retrieval', 'formats', 'tensor'],
+  store: ['chat', 'learning', 'retrieval'],
+  web: ['chat', 'engine', 'retrieval'],
+  'bots/discord': ['chat'],
+  'bots/telegram': ['chat'],
+  app: ['*'],
+  cli: ['*'],
+};
+
+/** Outside packages that only one room may import. */
+export const owners: Readonly<Record<string, string>> = {
+  'onnxruntime-node': 'onnx',
+  'onnx-proto': 'onnx',
+  sharp: 'vision',
+  'discord.js': 'bots/discord',
+  telegraf: 'bots/telegram',
+  '@prisma/client': 'store',
+  '@prisma/adapter-better-sqlite3': 'store',
+  '@prisma/adapter-pg': 'store',
+  'better-sqlite3': 'store',
+  pg: 'store',
+  '@qdrant/js-client-rest': 'retrieval',
+  '@huggingface/tokenizers': 'tokenizer',
+  fastify: 'web',
+  commander: 'cli',
+};
