@@ -84,6 +84,22 @@ export class GraphBuilder {
     this.#name = name;
   }
 
+  /** A builder that goes on from a finished graph, whose nodes, ports and names it takes over. */
+  static extending(graph: Graph, name: string = graph.name): GraphBuilder {
+    const builder = new GraphBuilder(name);
+    for (const port of graph.inputs) builder.input(port.name, port.type, port.shape);
+    for (const [key, tensor] of graph.initializers) {
+      builder.#claim(key);
+      builder.#initializers.set(key, tensor);
+    }
+    for (const node of graph.nodes) {
+      builder.#nodes.push(node);
+      for (const taken of [node.name, ...node.outputs]) if (taken !== '') builder.#names.add(taken);
+    }
+    for (const port of graph.outputs) builder.#outputs.push(port);
+    return builder;
+  }
+
   input(name: string, type: ElementType, shape: readonly Dimension[]): Value {
     this.#inputs.push({ name: this.#claim(name), type, shape });
     return { name };
