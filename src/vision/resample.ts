@@ -1,8 +1,7 @@
 // Pillow's resampling, to the bit: vision encoders were trained on pictures that Pillow made smaller,
 // and the kernels of other libraries differ by more than the encoders' rounding. Written from the
-// algorithm's description: a separable kernel stretched by the scale, weights in fixed point, rows
-// first, then columns, with bytes in between. (Held against Pillow 11.3; Pillow 13 takes the columns
-// first where the height shrinks more, which moves single bytes by one.)
+// algorithm's description: a separable kernel stretched by the scale, weights in fixed point, one axis
+// after the other, with bytes in between.
 import type { ResampleFilter } from './types.ts';
 
 /** 32 bits less 8 for the byte and 2 for the kernel's overshoot. */
@@ -79,7 +78,7 @@ export interface Region {
 }
 
 /**
- * Resizes as `PIL.Image.resize((targetWidth, targetHeight), filter)` does with an RGB image, equal in
+ * Resizes as `PIL.Image.resize((targetWidth, targetHeight), filter)` of Pillow 13 does with an RGB image, equal in
  * every byte, and works out only a region of the result where one is given.
  *
  * @param rgb `[height, width, 3]`
@@ -94,10 +93,15 @@ export function resize(
   const kernel = kernels[filter];
   const columns = tapsOf(width, targetWidth, region.left, region.width, kernel);
   const rows = tapsOf(height, targetHeight, region.top, region.height, kernel);
-  const firstRow = rows.first[0] ?? 0;
-  const lastRow = (rows.first[region.height - 1] ?? 0) + (rows.count[region.height - 1] ?? 0);
-  const across = resizeRows(rgb, width, firstRow, lastRow, columns);
-  return resizeColumns(across, region.width, firstRow, rows);
+  const source = { data: rgb, width, left: 0, top: 0 };
+  if (takesColumnsFirst(width, height, targetWidth, targetHeight)) {
+    const [left, right] = spanOf(columns);
+    const down = resizeColumns(source, left, right, rows);
+    return resizeRows({ data: down, width: right - left, left, top: 0 }, 0, region.height, columns);
+  }
+  const [top, bottom] = spanOf(rows);
+  const across = resizeRows(source, top, bottom, columns);
+  return resizeColumns({ data: across, width: region.width, left: 0, top }, 0, region.width, rows);
 }
 
 /** `resize` with Pillow's bicubic (a = −0.5, antialiased). */
@@ -105,13 +109,37 @@ export function resizeBicubic(rgb: Uint8Array, width: number, height: number, ta
   return resize(rgb, width, height, targetWidth, targetHeight, 'bicubic');
 }
 
+/**
+ * The order moves single bytes by one. Pillow 13 begins with the columns where the height shrinks by more
+ * than twice what the width does (measured on 3,300 sizes; the golden pixel values follow it); Pillow 11
+ * always begins with the rows.
+ */
+function takesColumnsFirst(width: number, height: number, targetWidth: number, targetHeight: number): boolean {
+  return targetHeight < height && height - targetHeight > 2 * (width - targetWidth);
+}
+
+/** The part of a picture that is at hand; its first pixel lies at (`left`, `top`) of the whole. */
+interface Source {
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly left: number;
+  readonly top: number;
+}
+
+/** The inputs `[first, end)` that the outputs read. */
+function spanOf(taps: Taps): readonly [number, number] {
+  const last = taps.first.length - 1;
+  return [taps.first[0] ?? 0, (taps.first[last] ?? 0) + (taps.count[last] ?? 0)];
+}
+
 /** Rows `[firstRow, lastRow)`, each resized. */
-function resizeRows(rgb: Uint8Array, width: number, firstRow: number, lastRow: number, taps: Taps): Uint8Array {
+function resizeRows(source: Source, firstRow: number, lastRow: number, taps: Taps): Uint8Array {
+  const { data, width, left, top } = source;
   const { first, count, weights, stride } = taps;
   const result = new Uint8Array(first.length * (lastRow - firstRow) * 3);
   let at = 0;
   for (let y = firstRow; y < lastRow; y++) {
-    const row = y * width * 3;
+    const row = ((y - top) * width - left) * 3;
     for (let x = 0; x < first.length; x++) {
       let r = half;
       let g = half;
@@ -121,9 +149,9 @@ function resizeRows(rgb: Uint8Array, width: number, firstRow: number, lastRow: n
       const end = begin + count[x]!;
       for (let k = begin; k < end; k++, from += 3) {
         const weight = weights[k]!;
-        r += rgb[from]! * weight;
-        g += rgb[from + 1]! * weight;
-        b += rgb[from + 2]! * weight;
+        r += data[from]! * weight;
+        g += data[from + 1]! * weight;
+        b += data[from + 2]! * weight;
       }
       result[at++] = toByte(r);
       result[at++] = toByte(g);
@@ -133,18 +161,19 @@ function resizeRows(rgb: Uint8Array, width: number, firstRow: number, lastRow: n
   return result;
 }
 
-/** `rgb` holds the rows from `firstRow` on. */
-function resizeColumns(rgb: Uint8Array, width: number, firstRow: number, taps: Taps): Uint8Array {
+/** Columns `[firstColumn, lastColumn)`, each resized. */
+function resizeColumns(source: Source, firstColumn: number, lastColumn: number, taps: Taps): Uint8Array {
+  const { data, width, left, top } = source;
   const { first, count, weights, stride } = taps;
-  const line = width * 3;
+  const line = (lastColumn - firstColumn) * 3;
   const result = new Uint8Array(line * first.length);
   const sums = new Int32Array(line);
   for (let y = 0; y < first.length; y++) {
     sums.fill(half);
     for (let k = 0; k < count[y]!; k++) {
       const weight = weights[y * stride + k]!;
-      const from = (first[y]! + k - firstRow) * line;
-      for (let i = 0; i < line; i++) sums[i]! += rgb[from + i]! * weight;
+      const from = ((first[y]! + k - top) * width + firstColumn - left) * 3;
+      for (let i = 0; i < line; i++) sums[i]! += data[from + i]! * weight;
     }
     for (let i = 0; i < line; i++) result[y * line + i] = toByte(sums[i]!);
   }
