@@ -79,8 +79,9 @@ export function viewSpan(shape: readonly number[], strides: readonly number[], i
   return last + 1;
 }
 
-/** The elements of a view in row-major order. `bytes` begins at the view's first element. */
+/** The elements of a view in row-major order, `bytes` itself if they are; it holds the view from its first to its last element. */
 export function gather(bytes: Uint8Array, itemBytes: number, shape: readonly number[], strides: readonly number[]): Uint8Array {
+  if (isContiguous(shape, strides)) return bytes;
   const count = shape.reduce((product, extent) => product * extent, 1);
   const result = new Uint8Array(count * itemBytes);
   const index = new Array<number>(shape.length).fill(0);

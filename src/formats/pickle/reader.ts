@@ -28,7 +28,7 @@ export interface PickleOptions {
 }
 
 /** Default for a pickle beside tensors. */
-export const CHECKPOINT_BUDGET_BYTES = 512 * 2 ** 20;
+export const CHECKPOINT_BUDGET_BYTES = 256 * 2 ** 20;
 
 /**
  * Reads one pickle from `at` on.
