@@ -49,7 +49,7 @@ export function readEmbeddingsPickle(path: string): EmbeddingsPickle {
     const paths = root.get('paths');
     const embeddings = root.get('embeddings');
     if (!isTexts(paths)) throw invalid("'paths' is no list of texts");
-    const blocks = Array.isArray(embeddings) ? embeddings.map((row) => blockOf(row ?? null, file, true)) : [blockOf(embeddings ?? null, file, false)];
+    const blocks = Array.isArray(embeddings) ? [...blocksOfList(embeddings, file)] : [blockOf(embeddings ?? null, file, false)];
     const count = blocks.reduce((sum, block) => sum + block.rows, 0);
     const dim = blocks[0]?.dim ?? 0;
     const odd = blocks.find((block) => block.dim !== dim);
@@ -74,6 +74,54 @@ function readRoot(file: WeightFile): PickleValue {
 
 function isTexts(value: PickleValue | undefined): value is string[] {
   return Array.isArray(value) && value.every((entry) => typeof entry === 'string');
+}
+
+/**
+ * The rows of a list. Plain rows of one size become one block of places, eight bytes each: millions of
+ * small objects would take as much memory as the rows.
+ */
+function* blocksOfList(list: readonly PickleValue[], file: WeightFile): Generator<Block, void, undefined> {
+  let at = 0;
+  while (at < list.length) {
+    const first = plainRow(list[at] ?? null, file);
+    if (first === null) {
+      yield blockOf(list[at++] ?? null, file, true);
+      continue;
+    }
+    const starts: number[] = [];
+    for (let row: PlainRow | null = first; row?.dtype === first.dtype && row.dim === first.dim; row = plainRow(list[at] ?? null, file)) {
+      starts.push(row.start);
+      at++;
+    }
+    yield placedRows(file, Float64Array.from(starts), first.dim, first.dtype);
+  }
+}
+
+interface PlainRow {
+  readonly start: number;
+  readonly dim: number;
+  readonly dtype: DType;
+}
+
+/** A `[dim]` vector whose elements lie side by side in the file; null for all others. */
+function plainRow(value: PickleValue, file: WeightFile): PlainRow | null {
+  if (!(value instanceof PickledArray) && !(value instanceof PickledTensor)) return null;
+  const { range, dtype, shape, strides } = viewOf(value, file);
+  const [dim = 0] = shape;
+  return shape.length === 1 && range.inFile && dim > 0 && (strides[0] === 1 || dim === 1) ? { start: range.start, dim, dtype } : null;
+}
+
+function placedRows(file: WeightFile, starts: Float64Array, dim: number, dtype: DType): Block {
+  const rowBytes = dim * BLOCKS[dtype].bytes;
+  return {
+    rows: starts.length,
+    dim,
+    read(first, count) {
+      const values = new Float32Array(count * dim);
+      for (let row = 0; row < count; row++) values.set(toFloat32(file.read(starts[first + row] ?? 0, rowBytes, 'an embedding'), dtype), row * dim);
+      return values;
+    },
+  };
 }
 
 /** An array or tensor as rows; `single` when it stands in a list, where `[dim]` is one row. */
