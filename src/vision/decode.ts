@@ -47,7 +47,7 @@ export async function inspectPicture(bytes: Uint8Array, limits: PictureLimits = 
       userMessage: 'I can only look at JPEG, PNG, WebP and GIF pictures.',
     });
   }
-  const header = await open(bytes, false).metadata().catch((cause: unknown) => {
+  const header = await open(bytes, false, false).metadata().catch((cause: unknown) => {
     throw damaged(cause);
   });
   if (header.format !== format) throw damaged(`it begins as ${format} and is read as ${header.format}`);
@@ -85,7 +85,7 @@ export async function openPicture(bytes: Uint8Array, options: DecodeOptions): Pr
   const header = await inspectPicture(bytes, options);
   const ignoreProfile = (options.profile ?? 'ignore') === 'ignore' && !header.cmyk;
   const seconds = Math.max(1, Math.ceil((options.timeoutMs ?? defaultLimits.timeoutMs) / 1000));
-  const pipeline = open(bytes, ignoreProfile, options.maxPixels).toColourspace('srgb').timeout({ seconds });
+  const pipeline = open(bytes, ignoreProfile, options.maxPixels ?? defaultLimits.maxPixels).toColourspace('srgb').timeout({ seconds });
   return { header, pipeline };
 }
 
@@ -105,9 +105,10 @@ export async function finish<T>(work: Promise<T>): Promise<T> {
   });
 }
 
-function open(bytes: Uint8Array, ignoreIcc: boolean, maxPixels: number = defaultLimits.maxPixels): Sharp {
+/** @param maxPixels false only for reading the header */
+function open(bytes: Uint8Array, ignoreIcc: boolean, maxPixels: number | false): Sharp {
   // `error` and not `warning`: phones and old programs write JPEGs with harmless oddities that only warn.
-  return sharp(bytes, { failOn: 'error', autoOrient: true, pages: 1, limitInputPixels: Math.max(1, maxPixels), ignoreIcc });
+  return sharp(bytes, { failOn: 'error', autoOrient: true, pages: 1, limitInputPixels: maxPixels, ignoreIcc });
 }
 
 function withAlpha(picture: Picture, rule: AlphaRule): Picture {
