@@ -10,6 +10,10 @@ import type { PictureRef, Place, PlatformName, Reply, ReplyHandle } from './type
  */
 export interface OutUnit {
   readonly form: string;
+  /** How many messages the platform makes of it: one, or the pictures of an album. */
+  readonly count: number;
+  /** True while the answer still grows: such a change may be left out when the platform is busy. */
+  readonly preview?: boolean;
   readonly body: JsonObject;
 }
 
@@ -23,8 +27,8 @@ export interface SendTarget {
   readonly first?: boolean;
 }
 
-/** Encoded bytes of a picture or file named in a unit; null when it is gone. */
-export type BytesOf = (source: { readonly kind: 'gallery' | 'file'; readonly id: string }) => Promise<Uint8Array | null>;
+/** Bytes named in a unit: a gallery picture by id, or a person's export by user id; null when they are gone. */
+export type BytesOf = (source: { readonly kind: 'gallery' | 'mydata'; readonly id: string }) => Promise<Uint8Array | null>;
 
 export interface StreamRule {
   /** `edit`: a message that grows; `draft`: a preview that is not a message; `none`: only the whole answer. */

@@ -192,12 +192,12 @@ export interface ReplyButton {
   readonly label: string;
 }
 
-/** A file that goes with a reply (an export). */
+/** A file that goes with a reply: a person's export, made when it is sent. */
 export interface ReplyFile {
   readonly name: string;
   readonly mimeType: string;
-  /** SHA-256 in the file store. */
-  readonly hash: string;
+  /** Pseudonymous user id. */
+  readonly exportOf: string;
 }
 
 export type ReplyPart =

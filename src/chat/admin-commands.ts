@@ -1,0 +1,108 @@
+// Commands of administrators and operators: training, adapters, the gallery, bans and limits.
+import type { OutgoingMessage } from './contracts.ts';
+import { type Desk, ensureAuthor, nativeId, type Scene, sendReply, speak } from './desk.ts';
+import { isLimit, readLimits } from './gate.ts';
+import { namedPictures, teach } from './picture-commands.ts';
+import { sentence } from './reply.ts';
+import type { JobStatus } from './services.ts';
+import type { CommandEvent } from './types.ts';
+
+export async function retrainCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
+  const { jobs } = desk.services;
+  if (!jobs) return notThere(scene, event);
+  const by = scene.author.id;
+  switch (event.options.action) {
+    case 'start': {
+      const started = await jobs.start({ by, reason: event.options.reason?.slice(0, 200) ?? '' });
+      return answer(scene, event, started.started ? speak(scene, 'retrain.started', { summary: started.job.summary }) : speak(scene, 'retrain.notStarted', { why: started.why }));
+    }
+    case 'cancel':
+      return answer(scene, event, speak(scene, (await jobs.cancel(by)) ? 'retrain.cancelled' : 'retrain.nothing'));
+    case 'history': {
+      const runs = await jobs.history(10);
+      return answer(scene, event, runs.length === 0 ? speak(scene, 'retrain.none') : runs.map((run) => statusLine(scene, run)).join('\n'));
+    }
+    default: {
+      const status = await jobs.status();
+      return answer(scene, event, status ? statusLine(scene, status) : speak(scene, 'retrain.none'));
+    }
+  }
+}
+
+function statusLine(scene: Scene, { id, state, progress, examples, summary }: JobStatus): string {
+  return speak(scene, 'retrain.status', { id, state, percent: Math.round(progress * 100), examples, summary });
+}
+
+export async function adapterCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
+  const { adapters } = desk.services;
+  if (!adapters) return notThere(scene, event);
+  const id = event.options.id?.trim() ?? '';
+  const line = (version: { id: string; serving: boolean; parent: string | null }): string =>
+    speak(scene, 'adapter.line', { id: version.id, serving: version.serving ? 'yes' : 'no', parent: version.parent ?? '—' });
+  switch (event.options.action) {
+    case 'show':
+    case 'promote': {
+      const version = id === '' ? null : await adapters.show(id);
+      if (!version) return answer(scene, event, speak(scene, 'adapter.none'));
+      if (event.options.action === 'show') return answer(scene, event, [line(version), ...version.details].join('\n'));
+      const promoted = await adapters.promote(id, scene.author.id);
+      return answer(scene, event, speak(scene, 'adapter.promoted', { id: promoted.id }));
+    }
+    case 'rollback': {
+      const back = await adapters.rollback(scene.author.id);
+      return answer(scene, event, back ? speak(scene, 'adapter.rolledBack', { id: back.id }) : speak(scene, 'adapter.noEarlier'));
+    }
+    default:
+      return answer(scene, event, (await adapters.list()).map(line).join('\n') || speak(scene, 'adapter.none'));
+  }
+}
+
+export async function galleryCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
+  const { galleryAdmin } = desk.services;
+  if (!galleryAdmin) return notThere(scene, event);
+  if (event.options.action === 'add') return teach(desk, scene, event, event.options.text?.trim() ?? '');
+  if (event.options.action === 'remove') {
+    const ids = await namedPictures(desk, scene, event, event.options.text);
+    if (ids.length === 0) return answer(scene, event, speak(scene, 'unlearn.which'));
+    // A chat's administrator rules over the chat's own pictures, an operator over all that the chat sees.
+    const tenants = scene.standing.operator ? scene.filter.tenants : scene.filter.tenants.filter((tenant) => tenant.startsWith('chat:'));
+    const removed = await galleryAdmin.remove({ ids, tenants, deny: true });
+    return answer(scene, event, speak(scene, 'gallery.removed', { count: removed.length }));
+  }
+  const { total, own, index } = await galleryAdmin.stats(scene.filter.tenants);
+  return answer(scene, event, speak(scene, 'gallery.stats', { total, own, index }));
+}
+
+export async function banCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
+  const { place } = scene;
+  const typed = event.options.user?.match(/\d{1,20}/)?.[0];
+  const id = event.replyTo?.author ?? (typed === undefined ? null : `${place.platform}:${typed}`);
+  if (id === null) return answer(scene, event, speak(scene, 'ban.nobody'));
+  const user = await ensureAuthor(desk, { id, name: '', chatAdmin: false });
+  if (event.options.action === 'lift') {
+    await desk.store.bans.unban(user.id, scene.chat.id);
+    return answer(scene, event, speak(scene, 'ban.lifted', { user: nativeId(id) }));
+  }
+  const { reason } = event.options;
+  await desk.store.bans.ban(user.id, { chatId: scene.chat.id, by: scene.user.id, ...(reason === undefined ? {} : { reason: reason.slice(0, 200) }) });
+  return answer(scene, event, speak(scene, 'ban.done', { user: nativeId(id) }));
+}
+
+export async function limitsCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
+  const { name, value } = event.options;
+  if (name === 'user' || name === 'chat') {
+    const number = Number(value);
+    if (value === undefined || !isLimit(number)) return answer(scene, event, speak(scene, 'refuse.option', { value: (value ?? '').slice(0, 40), allowed: '1–10000' }));
+    await desk.store.settings.set('global', `limit.${name}`, number);
+    return answer(scene, event, speak(scene, 'limits.saved', { name, value: number }));
+  }
+  return answer(scene, event, speak(scene, 'limits.list', await readLimits(desk)));
+}
+
+function notThere(scene: Scene, event: CommandEvent): OutgoingMessage[] {
+  return answer(scene, event, speak(scene, 'refuse.notThere', { command: event.command }));
+}
+
+function answer(scene: Scene, event: CommandEvent, text: string): OutgoingMessage[] {
+  return sendReply(scene, sentence(scene.locale, text), event.messageId === undefined ? {} : { replyTo: event.messageId });
+}

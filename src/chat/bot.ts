@@ -1,0 +1,341 @@
+// The bot: takes events from platforms into the inbox, works them off in order per conversation and side
+// by side between conversations, and starts and ends in order. Everything it does survives the process.
+import { randomUUID } from 'node:crypto';
+import type { Engine } from '../engine/types.ts';
+import { FromageError } from '../errors.ts';
+import { log as rootLog, type Logger } from '../log.ts';
+import type { Gallery } from '../retrieval/types.ts';
+import { AlbumCollector } from './albums.ts';
+import type { ChatStore, ClaimedUpdate, IncomingUpdate, JsonValue, OutgoingMessage } from './contracts.ts';
+import { findCommand } from './commands.ts';
+import { DeliveryLoop } from './delivery.ts';
+import { type BotTimes, bytesFor, defaultTimes, type Desk, makeScene, nativeId, type Scene, sendReply, settingsOf, speak, targetOf } from './desk.ts';
+import { FairQueue } from './fair-queue.ts';
+import { handleCommand } from './handle-command.ts';
+import { handleButton, handleReaction } from './handle-feedback.ts';
+import { handleDelete, handleEdit, handleMessage } from './handle-message.ts';
+import type { Sanitize } from './intake.ts';
+import type { ChatPlatform } from './platform.ts';
+import { sentence } from './reply.ts';
+import { Interrupted, RunningAnswers } from './running.ts';
+import type { ChatServices } from './services.ts';
+import type { ChatEvent, PlatformName } from './types.ts';
+
+export interface BotOptions {
+  readonly store: ChatStore;
+  readonly engine: Engine;
+  readonly gallery: Gallery | null;
+  readonly sanitize: Sanitize;
+  readonly services?: ChatServices;
+  /** `discord:1`, `telegram:2`. */
+  readonly operators?: readonly string[];
+  /** Answers made at once (8) and waiting beyond (200). */
+  readonly maxRunning?: number;
+  readonly maxWaiting?: number;
+  readonly times?: Partial<BotTimes>;
+  readonly log?: Logger;
+}
+
+export class ChatBot {
+  readonly #desk: Desk & { readonly platforms: Map<PlatformName, ChatPlatform>; readonly deliveries: Map<PlatformName, DeliveryLoop> };
+  readonly #albums: AlbumCollector;
+  readonly #owner = randomUUID();
+  readonly #works = new Set<Promise<void>>();
+  readonly #dropped = new Set<string>();
+  #open = false;
+  #filling = false;
+  #again = false;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(options: BotOptions) {
+    const times = { ...defaultTimes, ...options.times };
+    this.#desk = {
+      store: options.store,
+      engine: options.engine,
+      gallery: options.gallery,
+      services: options.services ?? {},
+      sanitize: options.sanitize,
+      operators: new Set(options.operators ?? []),
+      platforms: new Map(),
+      deliveries: new Map(),
+      admission: new FairQueue({ maxRunning: options.maxRunning ?? 8, maxWaiting: options.maxWaiting ?? 200 }),
+      running: new RunningAnswers(),
+      times,
+      log: (options.log ?? rootLog).child({ room: 'chat' }),
+    };
+    this.#albums = new AlbumCollector({ quietMs: times.albumQuietMs, maxMs: times.albumMaxMs });
+  }
+
+  /** Answers that are being made and that wait. */
+  get load(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#desk.admission.running, waiting: this.#desk.admission.waiting };
+  }
+
+  get store(): ChatStore {
+    return this.#desk.store;
+  }
+
+  get services(): ChatServices {
+    return this.#desk.services;
+  }
+
+  get log(): Logger {
+    return this.#desk.log;
+  }
+
+  /** Adds a platform; its answers leave from now on. */
+  async connect(platform: ChatPlatform): Promise<void> {
+    const { store, times } = this.#desk;
+    const delivery = new DeliveryLoop({
+      outbox: store.outbox,
+      platform,
+      bytesOf: (tenants) => bytesFor(this.#desk, tenants),
+      owner: this.#owner,
+      log: this.#desk.log,
+      leaseMs: times.leaseMs,
+    });
+    this.#desk.platforms.set(platform.name, platform);
+    this.#desk.deliveries.set(platform.name, delivery);
+    await delivery.start();
+    this.#open = true;
+    this.#wake();
+  }
+
+  /** Stores events; once it resolves the platform may be told that they have arrived. */
+  async accept(events: readonly ChatEvent[]): Promise<void> {
+    const { store, running } = this.#desk;
+    const meant: ChatEvent[] = [];
+    for (const event of events) if (await this.#isMeant(event)) meant.push(event);
+    if (meant.length === 0) return;
+    const updates = await Promise.all(meant.map((event) => this.#updateOf(event)));
+    const outcome = await store.inbox.acceptAll(updates);
+    for (const [i, event] of meant.entries()) {
+      if (outcome[i] !== 'stored') continue;
+      if (event.type === 'message' && !this.#dropped.has(event.id)) running.noteArrival(event.place.key, event.id);
+      await this.#interrupt(event);
+    }
+    this.#wake();
+  }
+
+  /**
+   * Ends: nothing new is worked off, what runs may finish within `drainMs`; the rest is given back to the
+   * inbox and its people are told. The platforms must have ended their intake before.
+   */
+  async stop(drainMs: number = 10_000): Promise<void> {
+    this.#open = false;
+    if (this.#timer) clearTimeout(this.#timer);
+    const deadline = AbortSignal.timeout(drainMs);
+    await Promise.race([Promise.allSettled([...this.#works]), ended(deadline)]);
+    this.#desk.running.interruptAll();
+    const last = AbortSignal.timeout(3_000);
+    await Promise.race([Promise.allSettled([...this.#works]), ended(last)]);
+    for (const delivery of this.#desk.deliveries.values()) {
+      await delivery.flush(last);
+      await delivery.stop(AbortSignal.timeout(500));
+    }
+  }
+
+  /** Talk among others is not kept, unless the chat wants every message answered. */
+  async #isMeant(event: ChatEvent): Promise<boolean> {
+    const message = event.type === 'message' ? event : event.type === 'edit' ? event.message : null;
+    if (!message || message.addressed !== 'none' || message.albumId !== undefined) return true;
+    if (event.type === 'edit') return true;
+    const { settings } = await settingsOf(this.#desk, event.place);
+    return settings.answers === 'all';
+  }
+
+  async #updateOf(event: ChatEvent): Promise<IncomingUpdate> {
+    const { settings } = await settingsOf(this.#desk, event.place);
+    if (event.type === 'message' && settings.overlap === 'drop' && this.#desk.running.isRunning(event.place.key)) this.#dropped.add(event.id);
+    return {
+      platform: event.place.platform,
+      updateId: event.id,
+      lane: this.#laneOf(event),
+      payload: JSON.parse(JSON.stringify(event)) as JsonValue,
+      externalUserId: nativeId(event.author.id),
+    };
+  }
+
+  /** What need not wait for the answer that is being made has a lane of its own. */
+  #laneOf(event: ChatEvent): string {
+    const { key } = event.place;
+    const aside = `${key}#aside`;
+    switch (event.type) {
+      case 'message':
+        if (this.#dropped.has(event.id)) return aside;
+        return event.albumId === undefined ? key : `${key}#album:${event.messageId}`;
+      case 'command':
+        return findCommand(event.command)?.urgent ? aside : key;
+      case 'button':
+        return event.action === 'again' ? key : aside;
+      case 'reaction':
+        return aside;
+      case 'edit':
+      case 'delete':
+        return key;
+      default:
+        return event satisfies never;
+    }
+  }
+
+  async #interrupt(event: ChatEvent): Promise<void> {
+    const { running, store } = this.#desk;
+    const { key } = event.place;
+    if (event.type === 'command' && (event.command === 'stop' || event.command === 'reset')) {
+      if (running.interrupt(key, 'stopped')) running.noteStopped(event.id);
+    } else if (event.type === 'delete') {
+      running.interrupt(key, 'deleted', event.messageId);
+      await store.inbox.cancel(event.place.platform, [`message:${event.messageId}`]);
+    } else if (event.type === 'edit') running.interrupt(key, 'edited', event.message.messageId);
+    else if (event.type === 'message' && event.albumId === undefined && running.isRunning(key)) {
+      const { settings } = await settingsOf(this.#desk, event.place);
+      if (settings.overlap === 'supersede') running.interrupt(key, 'superseded');
+    }
+  }
+
+  #wake(): void {
+    if (!this.#open) return;
+    this.#again = true;
+    if (!this.#filling) void this.#fill();
+  }
+
+  async #fill(): Promise<void> {
+    this.#filling = true;
+    const { inbox } = this.#desk.store;
+    try {
+      while (this.#again && this.#open) {
+        this.#again = false;
+        for (const platform of this.#desk.platforms.keys()) {
+          while (this.#open && this.#works.size < 256) {
+            const claim = await inbox.claimNext({ owner: this.#owner, leaseMs: this.#desk.times.leaseMs, platform });
+            if (!claim) break;
+            const work = this.#work(claim).finally(() => {
+              this.#works.delete(work);
+              this.#wake();
+            });
+            this.#works.add(work);
+          }
+        }
+      }
+      const wait = await inbox.nextReadyInMs();
+      if (wait !== null && this.#open) this.#later(Math.max(wait, 50));
+    } catch (error) {
+      this.#desk.log.error({ err: error }, 'the inbox could not be read');
+      this.#later(1_000);
+    } finally {
+      this.#filling = false;
+      if (this.#again) this.#wake();
+    }
+  }
+
+  #later(ms: number): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    if (!this.#open) return;
+    this.#timer = setTimeout(() => this.#wake(), Math.min(ms, 30_000));
+    this.#timer.unref();
+  }
+
+  async #work(claim: ClaimedUpdate): Promise<void> {
+    const { store, log, times, running } = this.#desk;
+    const { inbox } = store;
+    const event = claim.payload as unknown as ChatEvent;
+    const heartbeat = setInterval(() => void inbox.extend(claim, times.leaseMs).catch(() => {}), times.leaseMs / 3);
+    let scene: Scene | null = null;
+    try {
+      scene = await makeScene(this.#desk, event, claim.attempt);
+      const outgoing = await this.#handle(scene, event);
+      // A platform that shows "thinking" must be given something to show.
+      const silent = outgoing.length === 0 && 'via' in event && event.via !== undefined && event.type !== 'button';
+      await inbox.complete(claim, silent ? sendReply(scene, sentence(scene.locale, speak(scene, 'answer.stopped'))) : outgoing);
+      scene.delivery.wake();
+    } catch (error) {
+      await this.#failed(claim, scene, error).catch((inner: unknown) => log.error({ err: inner, update: claim.updateId }, 'the inbox could not be written'));
+    } finally {
+      clearInterval(heartbeat);
+      running.forgetArrival(event.place.key, event.id);
+      this.#dropped.delete(event.id);
+    }
+  }
+
+  async #handle(scene: Scene, event: ChatEvent): Promise<OutgoingMessage[]> {
+    switch (event.type) {
+      case 'message':
+        if (this.#dropped.has(event.id)) return sendReply(scene, sentence(scene.locale, speak(scene, 'busy.drop')), { replyTo: event.messageId });
+        if (event.albumId === undefined) return handleMessage(this.#desk, scene, event);
+        await this.accept([await this.#albums.add(event)]);
+        return [];
+      case 'edit':
+        return handleEdit(this.#desk, scene, event);
+      case 'delete':
+        return handleDelete(this.#desk, scene, event);
+      case 'command':
+        return handleCommand(this.#desk, scene, event);
+      case 'button':
+        return handleButton(this.#desk, scene, event);
+      case 'reaction':
+        return handleReaction(this.#desk, scene, event);
+      default:
+        return event satisfies never;
+    }
+  }
+
+  async #failed(claim: ClaimedUpdate, scene: Scene | null, error: unknown): Promise<void> {
+    const { store, log } = this.#desk;
+    if (error instanceof Interrupted && error.why === 'shutdown') {
+      if (scene) await this.#tellRestart(scene);
+      await store.inbox.release(claim);
+      return;
+    }
+    const code = error instanceof FromageError ? error.code : 'INTERNAL';
+    const id = randomUUID().slice(0, 8);
+    log.error({ err: error, code, errorId: id, update: claim.updateId, attempt: claim.attempt }, 'an event could not be worked off');
+    const retryable = error instanceof FromageError && error.retryable;
+    if (retryable && claim.attempt < 4) {
+      await store.inbox.fail(claim, code, { retryInMs: 1_000 * 2 ** (claim.attempt - 1), maxAttempts: 5 });
+      return;
+    }
+    if (!scene || !(await store.inbox.complete(claim, this.#apology(scene, error, id)))) {
+      await store.inbox.fail(claim, code, claim.attempt < 3 ? { retryInMs: 2_000 } : {});
+      return;
+    }
+    scene.delivery.wake();
+  }
+
+  #apology(scene: Scene, error: unknown, id: string): OutgoingMessage[] {
+    const { event } = scene;
+    if (event.type === 'reaction' || event.type === 'delete') return [];
+    const said = error instanceof FromageError ? error.userMessage : undefined;
+    const starting = error instanceof FromageError && error.code === 'ENGINE_NOT_READY';
+    const text = said ?? speak(scene, starting ? 'error.starting' : 'error.general', { id });
+    const replyTo = 'messageId' in event ? event.messageId : undefined;
+    return sendReply(scene, sentence(scene.locale, text, { quiet: true }), { key: `${scene.key}:sorry`, ...(replyTo === undefined ? {} : { replyTo }) });
+  }
+
+  /** The notice takes the place of the preview; the answer will take its place after the restart. */
+  async #tellRestart(scene: Scene): Promise<void> {
+    const { event, delivery } = scene;
+    if (event.type !== 'message' && event.type !== 'edit' && event.type !== 'command') return;
+    const reply = sentence(scene.locale, speak(scene, 'busy.restarting'));
+    const key = `${scene.key}:preview`;
+    const shown = await this.#desk.store.outbox.find(key);
+    const [unit] = scene.platform.render(reply);
+    if (shown?.state === 'sent' && shown.messageIds[0] !== undefined && unit) {
+      await scene.platform.edit(targetOf(scene), shown.messageIds[0], unit, async () => null).catch(() => {});
+      return;
+    }
+    const [row] = sendReply(scene, reply, event.type === 'message' ? { replyTo: event.messageId } : {});
+    if (row) await delivery.deliverNow({ ...row, key }, AbortSignal.timeout(2_000));
+  }
+}
+
+/** The id of the event that a message makes: by it a deleted one is found among those that wait. */
+export function messageEventId(messageId: string): string {
+  return `message:${messageId}`;
+}
+
+function ended(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,76 @@
+// Messages, their edits and their deletion.
+import type { OutgoingMessage, Turn } from './contracts.ts';
+import { type Desk, type Scene, sendReply } from './desk.ts';
+import { refusal } from './gate.ts';
+import { answerTurn, handleQuestion, keepTyping, partsOf, type Standing } from './question.ts';
+import { answerButtons, sentence } from './reply.ts';
+import { Interrupted } from './running.ts';
+import type { DeleteEvent, EditEvent, MessageEvent, ReplyPart } from './types.ts';
+
+export async function handleMessage(desk: Desk, scene: Scene, event: MessageEvent): Promise<OutgoingMessage[]> {
+  const refused = await refusal(desk, scene, { count: true });
+  if (refused !== null) return sendReply(scene, sentence(scene.locale, refused, { quiet: true }), { replyTo: event.messageId });
+  return handleQuestion(desk, scene, event);
+}
+
+/** An edited question edits the answer; one that was never answered is answered now. */
+export async function handleEdit(desk: Desk, scene: Scene, event: EditEvent): Promise<OutgoingMessage[]> {
+  const { conversations } = desk.store;
+  const { message } = event;
+  const question = await conversations.turnByMessage(scene.chat.id, message.messageId);
+  if (!question || question.role !== 'user') {
+    return message.addressed === 'none' ? [] : handleMessage(desk, scene, message);
+  }
+  const running = desk.running.begin(scene.place.key, message.messageId);
+  const stopTyping = keepTyping(desk, scene, running.controller.signal);
+  try {
+    const { parts } = await partsOf(desk, scene, message, running.controller.signal);
+    const conversation = await conversations.conversation(question.conversationId);
+    const answers = await conversations.answersTo(question.id);
+    if (!conversation || parts.length === 0) return [];
+    // Platforms report edits for their own reasons too, e.g. when a link gets its preview.
+    if (answers.length > 0 && JSON.stringify(parts) === JSON.stringify(question.parts)) return [];
+    const refused = await refusal(desk, scene, { count: true });
+    if (refused !== null) return sendReply(scene, sentence(scene.locale, refused, { quiet: true }), { replyTo: message.messageId });
+    const edited = await conversations.editTurn(question.id, parts);
+    if (!edited) return [];
+    const newest = answers[0];
+    const replace = newest ? await standingOf(desk, scene, newest.turnId) : null;
+    for (const answer of answers) await conversations.removeTurn(answer.turnId);
+    return await answerTurn(desk, scene, conversation, edited, running, { replace, replyTo: message.messageId });
+  } catch (error) {
+    if (error instanceof Interrupted && error.why !== 'shutdown') return [];
+    throw error;
+  } finally {
+    stopTyping();
+    desk.running.end(scene.place.key, running);
+  }
+}
+
+/** What an earlier answer looks like on the platform: it is rendered again to learn the forms of its messages. */
+export async function standingOf(desk: Desk, scene: Scene, turnId: string): Promise<Standing | null> {
+  const [turn, ids] = await Promise.all([desk.store.conversations.turn(turnId), desk.store.conversations.messageIds(turnId)]);
+  if (!turn || ids.length === 0) return null;
+  const units = scene.platform.render({ parts: rememberedParts(turn), buttons: answerButtons(turnId, true, scene.locale), locale: scene.locale, complete: true });
+  const forms = units.flatMap(({ form, count }) => Array.from({ length: count }, () => form));
+  return { messages: ids.map((messageId, i) => ({ messageId, form: ids.length === forms.length ? (forms[i] ?? '') : '' })) };
+}
+
+function rememberedParts(turn: Turn): ReplyPart[] {
+  return turn.parts.map((part): ReplyPart => {
+    if (part.type === 'text') return { type: 'text', text: part.text };
+    const { hash, alt = '', pictureId: id = '' } = part;
+    return { type: 'pictures', pictures: [{ id, hash, alt, caption: null, source: null, licence: null, mimeType: 'image/png', width: 1, height: 1, score: 0 }] };
+  });
+}
+
+/** The work was stopped when the deletion arrived; here the question leaves the memory. */
+export async function handleDelete(desk: Desk, scene: Scene, event: DeleteEvent): Promise<OutgoingMessage[]> {
+  const { conversations } = desk.store;
+  const turn = await conversations.turnByMessage(scene.chat.id, event.messageId);
+  if (!turn) return [];
+  if (turn.role === 'assistant') return [];
+  await conversations.removeTurn(turn.id);
+  return [];
+}
+

@@ -1,0 +1,118 @@
+// Commands about pictures: find similar ones, teach one, take one back.
+import { answerPicture } from './answer.ts';
+import type { OutgoingMessage } from './contracts.ts';
+import { chatTenant, type Desk, type Scene, sendReply, speak } from './desk.ts';
+import { takeIn } from './intake.ts';
+import { sentence } from './reply.ts';
+import type { CommandEvent } from './types.ts';
+
+const never = new AbortController().signal;
+
+/** The picture a command is about: its own, that of the message replied to, else null. Or the sentence that says what went wrong. */
+async function pictureOf(desk: Desk, scene: Scene, event: CommandEvent): Promise<{ bytes: Uint8Array; hash: string } | { failed: string } | null> {
+  const [ref] = [...event.pictures, ...(event.replyTo?.pictures ?? [])];
+  if (ref) {
+    const [result] = await takeIn([ref], scene.user.id, never, {
+      fetchPicture: (picture, signal) => scene.platform.fetchPicture(picture, signal),
+      sanitize: desk.sanitize,
+      files: desk.store.files,
+    });
+    if (!result?.ok) return { failed: speak(scene, result?.failed ?? 'picture.gone') };
+    const bytes = await desk.store.files.get(result.file.hash);
+    return bytes ? { bytes, hash: result.file.hash } : { failed: speak(scene, 'picture.gone') };
+  }
+  if (!event.replyTo) return null;
+  const turn = await desk.store.conversations.turnByMessage(scene.chat.id, event.replyTo.messageId);
+  for (const part of turn?.parts ?? []) {
+    if (part.type !== 'image') continue;
+    const bytes = part.pictureId === undefined ? await desk.store.files.get(part.hash) : ((await desk.gallery?.bytes(part.pictureId, scene.filter)) ?? null);
+    if (bytes) return { bytes, hash: part.hash };
+  }
+  return null;
+}
+
+/** The newest picture of the conversation, for `/similar` without one. */
+async function lastPicture(desk: Desk, scene: Scene): Promise<{ bytes: Uint8Array; pictureId: string | null } | null> {
+  const { conversations, files } = desk.store;
+  const conversation = await conversations.current(scene.chat.id);
+  for (const turn of (await conversations.turns(conversation.id, 30)).toReversed()) {
+    for (const part of turn.parts.toReversed()) {
+      if (part.type !== 'image') continue;
+      const bytes = part.pictureId === undefined ? await files.get(part.hash) : ((await desk.gallery?.bytes(part.pictureId, scene.filter)) ?? null);
+      if (bytes) return { bytes, pictureId: part.pictureId ?? null };
+    }
+  }
+  return null;
+}
+
+export async function similarCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
+  const given = await pictureOf(desk, scene, event);
+  if (given && 'failed' in given) return answer(scene, event, given.failed);
+  const picture = given ?? (await lastPicture(desk, scene));
+  if (!picture) return answer(scene, event, speak(scene, 'picture.needed'));
+  if (!desk.gallery) return answer(scene, event, speak(scene, 'answer.galleryDown'));
+  const [pooled] = await desk.engine.encodeImages([picture.bytes]);
+  if (!(pooled instanceof Float32Array)) return answer(scene, event, speak(scene, 'picture.unreadable'));
+  const [vector] = await desk.engine.projectImages([pooled]);
+  if (!vector) return answer(scene, event, speak(scene, 'similar.none'));
+  const conversation = await desk.store.conversations.current(scene.chat.id);
+  const exclude = new Set(await desk.store.conversations.shownPictures(conversation.id));
+  // Asked with a picture, likeness is relative: the best ones are shown whatever their score.
+  const found = await desk.gallery.find({ vector, filter: scene.filter, exclude, limit: Math.max(3, scene.settings.pictures), scoreThreshold: -1 });
+  if (found.length === 0) return answer(scene, event, speak(scene, 'similar.none'));
+  return sendReply(
+    scene,
+    { parts: [{ type: 'pictures', pictures: found.map(answerPicture) }], buttons: [], locale: scene.locale, complete: true },
+    event.messageId === undefined ? {} : { replyTo: event.messageId },
+  );
+}
+
+export async function learnCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
+  return teach(desk, scene, event, event.options.caption?.trim() ?? '');
+}
+
+/** Puts a picture with its caption into this chat's gallery; `/gallery add` is the same. */
+export async function teach(desk: Desk, scene: Scene, event: CommandEvent, caption: string): Promise<OutgoingMessage[]> {
+  const { galleryAdmin } = desk.services;
+  if (!galleryAdmin) return answer(scene, event, speak(scene, 'refuse.notThere', { command: event.command }));
+  if (caption === '') return answer(scene, event, speak(scene, 'learn.caption'));
+  const picture = await pictureOf(desk, scene, event);
+  if (!picture) return answer(scene, event, speak(scene, 'picture.needed'));
+  if ('failed' in picture) return answer(scene, event, picture.failed);
+  const stat = await desk.store.files.stat(picture.hash);
+  const learned = await galleryAdmin.learn({
+    bytes: picture.bytes,
+    mimeType: stat?.mimeType ?? 'image/jpeg',
+    width: stat?.width ?? 0,
+    height: stat?.height ?? 0,
+    caption: caption.slice(0, 500),
+    place: scene.place,
+    author: scene.author,
+    userId: scene.user.id,
+    tenant: chatTenant(scene.place),
+  });
+  if (learned.outcome === 'denied') return answer(scene, event, speak(scene, 'learn.denied'));
+  const key = learned.outcome === 'known' ? 'learn.known' : 'learn.added';
+  return answer(scene, event, speak(scene, key, { id: learned.id, caption: caption.slice(0, 100) }));
+}
+
+export async function unlearnCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
+  const { galleryAdmin } = desk.services;
+  if (!galleryAdmin) return answer(scene, event, speak(scene, 'refuse.notThere', { command: event.command }));
+  const ids = await namedPictures(desk, scene, event, event.options.id);
+  if (ids.length === 0) return answer(scene, event, speak(scene, 'unlearn.which'));
+  const removed = await galleryAdmin.remove({ ids, tenants: [chatTenant(scene.place)], addedBy: scene.user.id, deny: false });
+  return answer(scene, event, removed.length > 0 ? speak(scene, 'unlearn.done', { count: removed.length }) : speak(scene, 'unlearn.nothing'));
+}
+
+/** Gallery ids: typed, or shown in the message that was replied to. */
+export async function namedPictures(desk: Desk, scene: Scene, event: CommandEvent, typed: string | undefined): Promise<string[]> {
+  const written = typed?.match(/[0-9a-f]{8}-[0-9a-f-]{27}/gi) ?? [];
+  if (written.length > 0 || !event.replyTo) return written;
+  const turn = await desk.store.conversations.turnByMessage(scene.chat.id, event.replyTo.messageId);
+  return (turn?.parts ?? []).flatMap((part) => (part.type === 'image' && part.pictureId !== undefined ? [part.pictureId] : []));
+}
+
+function answer(scene: Scene, event: CommandEvent, text: string): OutgoingMessage[] {
+  return sendReply(scene, sentence(scene.locale, text), event.messageId === undefined ? {} : { replyTo: event.messageId });
+}

@@ -1,0 +1,269 @@
+// From a question to its answer: pictures taken in, the turn kept, a place at the engine waited for, the
+// answer shown while it grows, kept, and handed over as rows for the outbox.
+import type { DecodingOptions } from '../engine/types.ts';
+import { FromageError } from '../errors.ts';
+import { composeAnswer } from './answer.ts';
+import type { Answer, Conversation, OutgoingMessage, Turn, TurnPart } from './contracts.ts';
+import { type Desk, editRow, removeRow, type Scene, sendReply, sendRow, speak, targetOf } from './desk.ts';
+import { takeIn } from './intake.ts';
+import type { OutUnit } from './platform.ts';
+import { Preview, type PreviewMessage, stableHash } from './preview.ts';
+import { asksForAnother, buildPrompt } from './prompt.ts';
+import { answerReply, replyParts, sentence, turnPartsOf } from './reply.ts';
+import { Interrupted, type RunningAnswer } from './running.ts';
+import type { AnswerPart, ComposedAnswer, PictureRef, QuotedMessage } from './types.ts';
+
+/** A question as a message, a command or an edit brings it. */
+export interface Question {
+  readonly messageId: string | null;
+  readonly text: string;
+  readonly pictures: readonly PictureRef[];
+  readonly replyTo?: QuotedMessage;
+  readonly forceRet?: boolean;
+}
+
+/** How an answer is to be made, beside the chat's settings. */
+export interface AnswerWish {
+  readonly forceRet?: boolean;
+  /** 🔁: not the same words again. */
+  readonly fresh?: boolean;
+  readonly excludeShown?: boolean;
+  /** What stands on the platform in place of the answer, oldest first: an edited question edits it. */
+  readonly replace?: Standing | null;
+  readonly replyTo?: string;
+}
+
+/** Messages of an earlier answer with the forms they were sent in. */
+export interface Standing {
+  readonly messages: readonly { readonly messageId: string; readonly form: string }[];
+}
+
+/** Takes a question in and answers it. */
+export async function handleQuestion(desk: Desk, scene: Scene, question: Question): Promise<OutgoingMessage[]> {
+  const running = desk.running.begin(scene.place.key, question.messageId);
+  const stopTyping = keepTyping(desk, scene, running.controller.signal);
+  const replyTo = question.messageId ?? undefined;
+  try {
+    const conversation = await desk.store.conversations.current(scene.chat.id);
+    const taken = await partsOf(desk, scene, question, running.controller.signal);
+    if (taken.parts.length === 0) {
+      return sendReply(scene, sentence(scene.locale, taken.note ?? speak(scene, 'help.intro')), { ...(replyTo === undefined ? {} : { replyTo }) });
+    }
+    const turn = await desk.store.conversations.appendTurn(conversation.id, {
+      role: 'user', authorId: scene.user.id, parts: taken.parts, key: scene.key,
+      ...(question.messageId === null ? {} : { messageIds: [question.messageId] }),
+    });
+    if (scene.settings.overlap === 'supersede' && desk.running.isOutdated(scene.place.key, scene.event.id)) return [];
+    const note = taken.note === null ? [] : sendReply(scene, sentence(scene.locale, taken.note), { key: `${scene.key}:note` });
+    const answer = await answerTurn(desk, scene, conversation, turn, running, {
+      excludeShown: asksForAnother(question.text),
+      ...(question.forceRet === undefined ? {} : { forceRet: question.forceRet }),
+      ...(replyTo === undefined ? {} : { replyTo }),
+    });
+    return [...note, ...answer];
+  } catch (error) {
+    if (error instanceof Interrupted && error.why !== 'shutdown') return [];
+    throw error;
+  } finally {
+    stopTyping();
+    desk.running.end(scene.place.key, running);
+  }
+}
+
+/** Pictures first, then words: so the adapters were trained. What was replied to stands before both. */
+export async function partsOf(desk: Desk, scene: Scene, question: Question, signal: AbortSignal): Promise<{ parts: TurnPart[]; note: string | null }> {
+  const parts: TurnPart[] = [];
+  let failed = 0;
+  let sentenceFor: string | null = null;
+  const add = async (refs: readonly PictureRef[]): Promise<void> => {
+    const results = await takeIn(refs, scene.user.id, signal, {
+      fetchPicture: (ref, at) => scene.platform.fetchPicture(ref, at),
+      sanitize: desk.sanitize,
+      files: desk.store.files,
+      onError: (error) => desk.log.info({ reason: error instanceof FromageError ? error.code : String((error as Error).name), platform: scene.place.platform }, 'a picture was not taken in'),
+    });
+    for (const result of results) {
+      if (result.ok) parts.push({ type: 'image', hash: result.file.hash });
+      else {
+        failed++;
+        sentenceFor = speak(scene, result.failed);
+      }
+    }
+  };
+  if (question.replyTo) {
+    const { replyTo } = question;
+    const known = await desk.store.conversations.turnByMessage(scene.chat.id, replyTo.messageId);
+    const last = known && (await desk.store.conversations.turns(known.conversationId, 1)).at(-1);
+    // What stands right before the question need not be said again.
+    if (!known || last?.id !== known.id) {
+      if (known) parts.push(...known.parts.filter(({ type }) => type === 'image'));
+      else await add(replyTo.pictures);
+      const text = known ? known.parts.map((part) => (part.type === 'text' ? part.text : '')).join('') : replyTo.text;
+      if (text.trim() !== '') parts.push({ type: 'text', text: `${text.trim()}\n` });
+    }
+  }
+  await add(question.pictures);
+  if (question.text.trim() !== '') parts.push({ type: 'text', text: question.text.trim() });
+  const note = failed === 0 ? null : question.pictures.length + (question.replyTo?.pictures.length ?? 0) === 1 ? sentenceFor : speak(scene, 'picture.some', { count: failed });
+  return { parts, note };
+}
+
+/** Answers a stored question. */
+export async function answerTurn(desk: Desk, scene: Scene, conversation: Conversation, question: Turn, running: RunningAnswer, wish: AnswerWish): Promise<OutgoingMessage[]> {
+  const { signal } = running.controller;
+  const preview = new Preview(scene, wish.replyTo, signal);
+  let leave: (() => void) | null = null;
+  try {
+    const ticket = desk.admission.enter(scene.place.chat, signal);
+    if (!ticket) {
+      await desk.store.conversations.removeTurn(question.id);
+      return sendReply(scene, sentence(scene.locale, speak(scene, 'busy.full'), { quiet: true }), replyKey(wish));
+    }
+    leave = await waitForPlace(desk, scene, ticket, preview);
+    const composed = await compose(desk, scene, conversation, question, signal, preview, wish);
+    return await finish(desk, scene, conversation, question, composed, preview, wish);
+  } catch (error) {
+    if (!signal.aborted) {
+      await preview.settle();
+      throw error;
+    }
+    return await interrupted(scene, preview, signal.reason, wish);
+  } finally {
+    leave?.();
+  }
+}
+
+async function waitForPlace(desk: Desk, scene: Scene, ticket: { admitted: Promise<() => void>; position(): number }, preview: Preview): Promise<() => void> {
+  const notice = setTimeout(() => {
+    const position = ticket.position();
+    if (position > 0) void preview.notice(sentence(scene.locale, speak(scene, 'busy.position', { position }))).catch(() => {});
+  }, desk.times.busyNoticeMs);
+  try {
+    return await ticket.admitted;
+  } finally {
+    clearTimeout(notice);
+  }
+}
+
+async function compose(desk: Desk, scene: Scene, conversation: Conversation, question: Turn, signal: AbortSignal, preview: Preview, wish: AnswerWish): Promise<ComposedAnswer> {
+  const { store, gallery } = desk;
+  const { settings, filter } = scene;
+  const turns = await store.conversations.turns(conversation.id);
+  const upTo = turns.findIndex(({ id }) => id === question.id);
+  const prompt = await buildPrompt({
+    turns: upTo < 0 ? [question] : turns.slice(0, upTo + 1),
+    lastOnly: settings.context === 'last',
+    bytesOf: async (part) => (part.pictureId === undefined ? store.files.get(part.hash) : ((await gallery?.bytes(part.pictureId, filter)) ?? null)),
+  });
+  const temperature = wish.fresh ? Math.max(settings.temperature, 0.8) : settings.temperature;
+  const decoding: DecodingOptions = {
+    maxNewTokens: settings.maxWords,
+    temperature,
+    topP: temperature > 0 ? 0.95 : 1,
+    retScaleFactor: settings.eagerness,
+    retScaleMode: 'signed',
+    ...(wish.forceRet ? { forceRet: true } : {}),
+  };
+  const exclude = wish.excludeShown ? await store.conversations.shownPictures(conversation.id) : new Set<string>();
+  const parts: AnswerPart[] = [];
+  for await (const event of composeAnswer({
+    engine: desk.engine, gallery, filter, exclude,
+    maxImgPerRet: settings.pictures,
+    request: { prompt, decoding, conversation: conversation.id, seed: stableHash(scene.key), deadlineMs: desk.times.answerMs, signal },
+    onGalleryError: (error) => desk.log.warn({ err: error }, 'the gallery failed; the answer goes on in words'),
+  })) {
+    if (event.type === 'end') return event.answer;
+    if (event.type === 'queued' && event.position > 1) void preview.notice(sentence(scene.locale, speak(scene, 'busy.position', { position: event.position }))).catch(() => {});
+    if (event.type === 'text') {
+      const last = parts.at(-1);
+      if (last?.type === 'text') parts[parts.length - 1] = { type: 'text', text: last.text + event.text };
+      else parts.push({ type: 'text', text: event.text });
+    } else if (event.type === 'no_picture') parts.push({ type: 'no_picture', ret: event.ret, reason: event.reason });
+    else continue;
+    // Pictures come with the finished answer; words grow until the first one.
+    preview.grow({ parts: replyParts(parts, scene.locale), buttons: [], locale: scene.locale, complete: false });
+  }
+  throw new FromageError({ code: 'CHAT_NO_END', what: 'the engine ended an answer without saying so', retryable: true });
+}
+
+async function finish(desk: Desk, scene: Scene, conversation: Conversation, question: Turn, composed: ComposedAnswer, preview: Preview, wish: AnswerWish): Promise<OutgoingMessage[]> {
+  if (composed.reason === 'cancelled') {
+    const why = preview.interruption;
+    if (why === 'edited' || why === 'deleted' || why === 'shutdown' || (why === 'superseded' && composed.parts.length === 0)) throw new Interrupted(why);
+  }
+  const saved = await saveAnswer(desk, scene, conversation, question, composed);
+  const units = scene.platform.render(answerReply(composed, saved.id, scene.locale));
+  const shown = await preview.settle();
+  if (shown) await desk.store.conversations.bindMessages(scene.chat.id, saved.turnId, [shown.messageId]);
+  return layOut(scene, units, wish.replace ?? (shown ? { messages: [shown] } : null), saved.turnId, wish.replyTo);
+}
+
+async function saveAnswer(desk: Desk, scene: Scene, conversation: Conversation, question: Turn, composed: ComposedAnswer): Promise<Answer> {
+  const { model } = await desk.engine.info();
+  return desk.store.conversations.saveAnswer({
+    conversationId: conversation.id,
+    questionTurnId: question.id,
+    parts: turnPartsOf(composed),
+    seed: composed.seed,
+    options: { ...composed.decoding, maxImgPerRet: composed.maxImgPerRet, stop: [...(composed.decoding.stop ?? [])] },
+    adapter: composed.adapter,
+    model,
+    retProbability: composed.retProbability,
+    endReason: composed.reason,
+    usage: { ...composed.usage },
+    rets: composed.rets.map(({ embedding, after, probability }) => ({ embedding: Float32Array.from(embedding), after, probability })),
+    shown: composed.parts.flatMap((part) => (part.type === 'pictures' ? part.pictures.map(({ id, score }) => ({ pictureId: id, ret: part.ret, score })) : [])),
+    key: scene.key,
+  });
+}
+
+/** Rows that turn what stands on the platform into the units: edited where the form allows, else removed and sent. */
+export function layOut(scene: Scene, units: readonly OutUnit[], standing: Standing | null, turnId: string, replyTo: string | undefined): OutgoingMessage[] {
+  const rows: OutgoingMessage[] = [];
+  const messages = [...(standing?.messages ?? [])];
+  let matching = true;
+  for (const [i, unit] of units.entries()) {
+    const here = messages[0];
+    if (matching && here && here.form === unit.form && unit.count === 1) {
+      messages.shift();
+      rows.push(editRow(scene, `${scene.key}:edit${i}`, here.messageId, unit, turnId));
+      continue;
+    }
+    // From the first mismatch on everything is sent anew, to keep the order.
+    if (matching) rows.push(...messages.splice(0).map(({ messageId }) => removeRow(scene, `${scene.key}:remove${messageId}`, messageId)));
+    matching = false;
+    rows.push(sendRow(scene, `${scene.key}:${i}`, { ...targetOf(scene, replyTo), first: i === 0 }, unit, turnId));
+  }
+  rows.push(...messages.map(({ messageId }) => removeRow(scene, `${scene.key}:remove${messageId}`, messageId)));
+  return rows;
+}
+
+/** Nothing was answered: what was shown so far goes, or says why. */
+async function interrupted(scene: Scene, preview: Preview, reason: unknown, wish: AnswerWish): Promise<OutgoingMessage[]> {
+  const why = reason instanceof Interrupted ? reason.why : 'stopped';
+  const shown: PreviewMessage | null = await preview.settle();
+  if (why === 'shutdown') throw reason;
+  if (why === 'stopped') {
+    const reply = sentence(scene.locale, speak(scene, 'answer.stopped'));
+    const unit = scene.platform.render(reply)[0];
+    if (shown && unit) return [editRow(scene, `${scene.key}:stopped`, shown.messageId, unit)];
+    return wish.replace ? [] : sendReply(scene, reply, { key: `${scene.key}:stopped`, ...(wish.replyTo === undefined ? {} : { replyTo: wish.replyTo }) });
+  }
+  return shown ? [removeRow(scene, `${scene.key}:dropped`, shown.messageId)] : [];
+}
+
+function replyKey(wish: AnswerWish): { replyTo?: string } {
+  return wish.replyTo === undefined ? {} : { replyTo: wish.replyTo };
+}
+
+/** Shows that the bot works until the returned function is called. */
+export function keepTyping(desk: Desk, scene: Scene, signal: AbortSignal): () => void {
+  const beat = (): void => void scene.platform.typing(scene.place, 'text').catch((error: unknown) => {
+    desk.log.debug({ reason: error instanceof Error ? error.name : 'unknown' }, 'typing could not be shown');
+  });
+  beat();
+  const timer = setInterval(beat, scene.platform.typingEveryMs);
+  const stop = (): void => clearInterval(timer);
+  signal.addEventListener('abort', stop, { once: true });
+  return stop;
+}
