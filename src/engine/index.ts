@@ -1,0 +1,10 @@
+// The door of the engine. The program starts an engine in a process of its own (`startEngine`); commands
+// and tests that may block their thread run one beside themselves (`createEngine`).
+export { startEngine } from './child-engine.ts';
+export type { ChildEngine, StartEngineOptions, StartPartsOptions } from './child-engine.ts';
+export { createEngine } from './in-process.ts';
+export type { EngineOptions } from './in-process.ts';
+export type { EngineParts, LayoutRequest, PromptLayout, TextStream } from './parts.ts';
+export { retrievalPrompt } from './retrieval-prompt.ts';
+export { defaultDecoding, resolveDecoding } from './decoding/index.ts';
+export type { ResolvedDecoding } from './decoding/index.ts';
