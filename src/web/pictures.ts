@@ -2,7 +2,7 @@
 // gallery tab (search, add, remove).
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { retrievalPrompt } from '../engine/retrieval-prompt.ts';
+import { retrievalPrompt } from '../engine/index.ts';
 import { FromageError } from '../errors.ts';
 import { signPath } from './guard.ts';
 import { badRequest, bytesOfDataUrl, parseBody } from './openai/chat-request.ts';

@@ -2,7 +2,7 @@
 // product is the score that the gallery uses.
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { retrievalPrompt } from '../../engine/retrieval-prompt.ts';
+import { retrievalPrompt } from '../../engine/index.ts';
 import type { WebOptions } from '../options.ts';
 import { badRequest, bytesOfDataUrl, parseBody } from './chat-request.ts';
 

@@ -1,0 +1,141 @@
+// `fromage bench`: our engine's parts beside node-llama-cpp on the same weights with the same threads,
+// interleaved round by round, so that a noisy machine is noisy for both. Ratios are medians over rounds.
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { modelOptions, openEngine } from '../../app/index.ts';
+import { findSources, loadLanguageModel } from '../../model/index.ts';
+import type { LanguageModel } from '../../model/types.ts';
+import { configuration } from '../configuration.ts';
+import { interruptSignal } from '../interrupt.ts';
+import { createProgress } from '../progress.ts';
+import { compareQuality } from '../bench/quality.ts';
+import { median, ratios } from '../bench/median.ts';
+import { startPeer } from '../bench/peer.ts';
+import { number } from './generate.ts';
+
+const batches = [1, 4, 8] as const;
+const context = 128;
+const steps = 24;
+const promptLength = 256;
+
+interface BenchOptions extends Record<string, unknown> {
+  readonly rounds: string;
+  readonly captions?: string;
+  readonly peer: boolean;
+  readonly json?: boolean;
+}
+
+export async function benchEngine(options: BenchOptions): Promise<void> {
+  const config = configuration(options);
+  const threads = config.FROMAGE_THREADS ?? 1;
+  const rounds = number('--rounds', options.rounds);
+  const signal = interruptSignal();
+  const say = (line: string) => (options.json ? undefined : process.stdout.write(`${line}\n`));
+  const source = (await findSources(modelOptions(config))).languageModel;
+  const cacheDir = join(config.FROMAGE_DATA_DIR, 'cache');
+  const before = process.memoryUsage().rss;
+  const model = await loadLanguageModel({ source, weights: config.FROMAGE_WEIGHTS, threads, cacheDir });
+  const peer = options.peer && source.endsWith('.gguf') ? await startPeer(source, threads, say) : null;
+  say(`${basename(source)}, weights ${model.weights}, ${threads} thread(s), ${rounds} rounds${peer ? ` beside ${peer.name}` : ''}`);
+
+  const ours: Record<string, number[]> = { prefill: [], 1: [], 4: [], 8: [] };
+  const theirs: Record<string, number[]> = { prefill: [], 1: [], 4: [], 8: [] };
+  await measurePrefill(model);
+  const bar = createProgress('measuring', 'rounds', options.json);
+  for (let round = 0; round < rounds; round++) {
+    signal.throwIfAborted();
+    for (const batch of batches) {
+      ours[batch]!.push(await measureDecode(model, batch));
+      if (peer) theirs[batch]!.push(await peer.decode(batch, context, steps));
+    }
+    ours['prefill']!.push(await measurePrefill(model));
+    if (peer) theirs['prefill']!.push(await peer.prefill(promptLength));
+    bar.update(round + 1, rounds);
+  }
+  bar.end();
+  const memory = (process.memoryUsage().rss - before) / 2 ** 20;
+  peer?.close();
+  const quality = await compareQuality(model, { source, cacheDir, threads, captions: options.captions ?? null, quiet: options.json ?? false });
+  await model.close();
+  const whole = await measureEngine(config, threads);
+
+  const result = {
+    threads,
+    weights: model.weights,
+    ppl_ratio: round4(quality.ratio),
+    ppl_texts: quality.texts,
+    decode: Object.fromEntries(batches.map((batch) => [batch, round4(median(ours[batch]!))])),
+    prefill: round4(median(ours['prefill']!)),
+    first_word_ms: round4(whole.firstWordMs),
+    image_encode: round4(whole.imagesPerSecond),
+    memory_mb: Math.round(memory),
+    ...(peer
+      ? {
+          peer: { name: peer.name, decode: Object.fromEntries(batches.map((batch) => [batch, round4(median(theirs[batch]!))])), prefill: round4(median(theirs['prefill']!)) },
+          ratio: { decode: Object.fromEntries(batches.map((batch) => [batch, round4(median(ratios(ours[batch]!, theirs[batch]!)))])), prefill: round4(median(ratios(ours['prefill']!, theirs['prefill']!))) },
+        }
+      : {}),
+  };
+  if (!options.json) process.stdout.write(table(result));
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+/** Tokens per second of `batch` sequences that have `context` positions behind them. */
+async function measureDecode(model: LanguageModel, batch: number): Promise<number> {
+  const cache = model.createCache(batch);
+  for (let row = 0; row < batch; row++) await model.step(cache, [{ slot: row, embeds: model.embed(ids(context, row)), select: [] }]);
+  const next = (step: number) => Array.from({ length: batch }, (_, slot) => ({ slot, embeds: model.embed([1000 + step * 31 + slot]), select: [0] }));
+  await model.step(cache, next(0));
+  const began = performance.now();
+  for (let step = 1; step <= steps; step++) await model.step(cache, next(step));
+  return (batch * steps * 1000) / (performance.now() - began);
+}
+
+async function measurePrefill(model: LanguageModel): Promise<number> {
+  const cache = model.createCache(1);
+  const began = performance.now();
+  await model.step(cache, [{ slot: 0, embeds: model.embed(ids(promptLength, 7)), select: [promptLength - 1] }]);
+  return (promptLength * 1000) / (performance.now() - began);
+}
+
+/** Through the whole engine in its own process: a short question to its first word, and pictures a second. */
+async function measureEngine(config: Parameters<typeof openEngine>[0], threads: number): Promise<{ firstWordMs: number; imagesPerSecond: number }> {
+  const engine = await openEngine({ ...config, FROMAGE_THREADS: threads });
+  try {
+    await engine.ready();
+    const picture = new Uint8Array(await readFile(new URL('../../../docs/picture.jpg', import.meta.url)));
+    const waits: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const began = performance.now();
+      for await (const event of engine.generate({ prompt: { kind: 'turns', turns: [{ role: 'user', parts: [{ type: 'text', text: `What is the ${i}th day of the week?` }] }] }, decoding: { maxNewTokens: 4, retScaleFactor: 0 } })) {
+        if (event.type === 'text') {
+          waits.push(performance.now() - began);
+          break;
+        }
+      }
+    }
+    const count = 16;
+    await engine.encodeImages([picture]);
+    const began = performance.now();
+    await engine.encodeImages(Array.from({ length: count }, () => picture));
+    return { firstWordMs: median(waits), imagesPerSecond: (count * 1000) / (performance.now() - began) };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Token ids of no meaning, different in each row; the peer uses the same. */
+function ids(count: number, seed: number): number[] {
+  return Array.from({ length: count }, (_, i) => 1000 + ((i * 7919 + seed * 104729) % 40000));
+}
+
+function table(result: Record<string, unknown>): string {
+  return `${Object.entries(result)
+    .map(([name, value]) => `${name.padEnd(14)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+    .join('\n')}\n`;
+}
+
+function round4(value: number): number {
+  return Number(value.toPrecision(4));
+}
+
