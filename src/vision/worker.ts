@@ -143,12 +143,14 @@ export class PictureWorker {
     child.on('message', (answer: PictureAnswer) => {
       if (seat.child === child && seat.current?.job.id === answer.id) this.#settle(seat, answer);
     });
-    child.on('error', () => {});
-    child.on('exit', (code, signal) => {
+    const ended = (error: VisionError): void => {
       if (seat.child !== child) return;
       seat.child = null;
-      if (seat.current !== null) this.#fail(seat, code === memoryExitCode ? memoryError(this.#maxResidentBytes) : crashError(signal ?? `exit code ${code}`));
-    });
+      if (seat.current !== null) this.#fail(seat, error);
+    };
+    child.on('exit', (code, signal) => ended(code === memoryExitCode ? memoryError(this.#maxResidentBytes) : crashError(signal ?? `exit code ${code}`)));
+    // A child that could not be started has no process id and never exits; other faults are followed by an exit.
+    child.on('error', (error) => child.pid === undefined && ended(crashError(error.message)));
     return child;
   }
 
@@ -185,8 +187,10 @@ function endChild(seat: Seat): Promise<void> {
   seat.child = null;
   seat.current = null;
   seat.timer = null;
-  if (child === null || child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  if (child === null || child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => {
+    // An idle child does not hold the event loop; whoever waits for its end does.
+    child.ref();
     child.once('exit', () => resolve());
     child.kill('SIGKILL');
   });

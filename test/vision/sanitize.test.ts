@@ -44,6 +44,11 @@ describe('a sanitized picture', () => {
     expect((await sharp(jpeg.bytes).raw().toBuffer())[0]).toBeGreaterThan(250);
   });
 
+  test('work that goes beyond its time is given up', async () => {
+    const noise = await sharp({ create: { width: 5000, height: 5000, channels: 3, background: '#777', noise: { type: 'gaussian', mean: 128, sigma: 60 } } }).jpeg({ quality: 30 }).toBuffer();
+    await expect(sanitizePicture(noise, { maxSide: 5000, format: 'png', timeoutMs: 1000 })).rejects.toMatchObject({ code: 'VISION_TIMEOUT', userMessage: expect.any(String) });
+  });
+
   test('damaged files are refused like everywhere', async () => {
     await expect(sanitizePicture(Buffer.from('no picture'))).rejects.toMatchObject({ code: 'VISION_FORMAT' });
   });
