@@ -4,8 +4,8 @@ export type { LoadLanguageModelOptions, OpenWeightsOptions } from './language-mo
 export { readLanguageModelConfig } from './language-model-config.ts';
 export type { LlamaConfig, ModelConfig, OptConfig } from './language-model-config.ts';
 export type { LanguageModelWeights, MatrixWeight, WeightScheme } from './language-model-weights.ts';
-export { addLanguageModel, buildLanguageModelTrainingGraph, hiddenIndex, hiddenWidth } from './graphs/language-model.ts';
-export type { TrainingInputs, TrainingOutputs } from './graphs/language-model.ts';
+export { addCachedLanguageModel, addLanguageModel, buildLanguageModelTrainingGraph, hiddenIndex, hiddenWidth } from './graphs/language-model.ts';
+export type { CachedInputs, CachedOutputs, TrainingInputs, TrainingOutputs } from './graphs/language-model.ts';
 export type { AddedToken, Adapter, KvCache, KvSnapshot, LanguageModel, LanguageModelConfig, StepOutput, StepRow, VisionEncoder } from './types.ts';
 export { checkAdapter, createAdapter } from './adapter.ts';
 export type { AdapterSizes, AdapterTensors, LinearMap } from './adapter.ts';
@@ -23,3 +23,5 @@ export type { EncodedPrompt, TokenRows } from './prompt-encoder.ts';
 export { imagePosition, layOutPrompt } from './prompt-layout.ts';
 export type { LayoutOptions, PromptLayout } from './prompt-layout.ts';
 export { vocabularyLogits } from './vocabulary-logits.ts';
+export { loadVisionEncoder } from './vision-encoder.ts';
+export type { VisionEncoderOptions } from './vision-encoder.ts';

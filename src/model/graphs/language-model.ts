@@ -78,10 +78,46 @@ export interface TrainingOutputs {
 export function addLanguageModel(graph: GraphBuilder, weights: LanguageModelWeights, inputs: TrainingInputs, hiddenLayers: readonly number[] = []): TrainingOutputs {
   const { config } = weights;
   const outputs = describe(primitiveOps(graph), weights, inputs, wholeAttention(graph, config, inputs.mask));
+  return frozenOutputs(graph, weights, outputs, hiddenLayers);
+}
+
+function frozenOutputs(graph: GraphBuilder, weights: LanguageModelWeights, outputs: DecoderOutputs, hiddenLayers: readonly number[]): TrainingOutputs {
+  const { config } = weights;
   const head = weights.matrix('head');
   if (head.kind !== 'float32' || head.parts.length !== 1) throw new FromageError({ code: 'MODEL_TRAINING_WEIGHTS', what: 'the head is quantised', todo: 'open the weights with the scheme fp32' });
   const hidden = new Map(hiddenLayers.map((layer) => [layer, outputs.hidden[hiddenIndex(config, layer)] ?? outputs.final]));
   return { hidden, final: outputs.final, head: matrixParts(graph, 'head', head)[0]! };
+}
+
+export interface CachedInputs {
+  /** `[B, S, embedSize]`: the new positions. */
+  readonly embeds: Value;
+  /** int64 `[B, S]`. */
+  readonly positions: Value;
+  /** Additive `[B, 1, G·S, T + S]` or broadcast to it, G = heads per key/value head. */
+  readonly mask: Value;
+  /** int64 `[2]`: T and S. */
+  readonly splitSizes: Value;
+}
+
+export interface CachedOutputs extends TrainingOutputs {
+  /** Names of the graph's outputs with the new columns, layer by layer. */
+  readonly present: readonly { readonly k: string; readonly v: string }[];
+}
+
+/**
+ * Adds the language model over a past of keys and values: inputs `past_k.i`, `past_v.i`
+ * `[B, kvHeads, T, headDim]` and outputs with the new columns are added too. The lowering `primitive` is
+ * differentiable, `fused` quicker. The weights must be of the scheme `fp32`.
+ *
+ * @throws FromageError `MODEL_TRAINING_WEIGHTS`, `MODEL_HIDDEN_LAYER`
+ */
+export function addCachedLanguageModel(graph: GraphBuilder, weights: LanguageModelWeights, inputs: CachedInputs, hiddenLayers: readonly number[], lowering: 'primitive' | 'fused'): CachedOutputs {
+  const { config } = weights;
+  const present: { k: string; v: string }[] = [];
+  const ops = lowering === 'primitive' ? primitiveOps(graph) : fusedOps(graph, { accuracyLevel: 1 });
+  const outputs = describe(ops, weights, inputs, cachedAttention(graph, config, inputs.mask, inputs.splitSizes, present));
+  return { ...frozenOutputs(graph, weights, outputs, hiddenLayers), present };
 }
 
 /**

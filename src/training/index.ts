@@ -1,0 +1,3 @@
+// The door of the training room.
+export { compareTraining } from './golden.ts';
+export type { CompareTrainingOptions, TrainingPart } from './golden.ts';
