@@ -8,3 +8,5 @@ export type { EngineParts, LayoutRequest, PromptLayout, TextStream } from './par
 export { retrievalPrompt } from './retrieval-prompt.ts';
 export { defaultDecoding, resolveDecoding } from './decoding/index.ts';
 export type { ResolvedDecoding } from './decoding/index.ts';
+export { generateReferenceTokens, interleaveReference, mendedQuirks, referenceQuirks, truncateCaption } from './reference-generation.ts';
+export type { ReferenceImages, ReferenceOptions, ReferenceOutput, ReferenceQuirks, ReferenceTokens } from './reference-generation.ts';
