@@ -152,27 +152,25 @@ export class SlotKvCache implements KvCache {
   }
 
   /**
-   * Writes the new columns of one layer, `[counts.length, numKvHeads, padded, headDim]`: of row r the first
-   * `counts[r]` columns go behind what slot `slots[r]` holds. Lengths change with `advance`, after all layers.
+   * Appends new columns `[counts.length, 2 · numLayers · numKvHeads, padded, headDim]` (keys of all layers,
+   * then values): of row r the first `counts[r]` go behind what slot `slots[r]` holds.
    */
-  write(layer: number, keys: Float32Array, values: Float32Array, slots: readonly number[], counts: readonly number[], padded: number): void {
+  append(columns: Float32Array, slots: readonly number[], counts: readonly number[], padded: number): void {
     const { numKvHeads, headDim } = this.#shape;
-    const toKeys = this.#keys[layer]!;
-    const toValues = this.#values[layer]!;
+    let from = 0;
     slots.forEach((slot, row) => {
       const behind = this.length(slot) * headDim;
       const size = counts[row]! * headDim;
-      for (let head = 0; head < numKvHeads; head++) {
-        const from = (row * numKvHeads + head) * padded * headDim;
-        const to = this.#at(slot, head) + behind;
-        toKeys.set(keys.subarray(from, from + size), to);
-        toValues.set(values.subarray(from, from + size), to);
+      for (const arrays of [this.#keys, this.#values]) {
+        for (const array of arrays) {
+          for (let head = 0; head < numKvHeads; head++) {
+            array.set(columns.subarray(from, from + size), this.#at(slot, head) + behind);
+            from += padded * headDim;
+          }
+        }
       }
+      this.#lengths[slot] = this.length(slot) + counts[row]!;
     });
-  }
-
-  advance(slot: number, count: number): void {
-    this.#lengths[slot] = this.length(slot) + count;
   }
 
   #at(slot: number, head: number): number {

@@ -4,11 +4,11 @@ import { FromageError } from '../errors.ts';
 import type { TensorLocation, WeightStore } from '../formats/types.ts';
 import type { ExternalTensor } from '../onnx/graph/index.ts';
 import type { ModelConfig } from './language-model-config.ts';
-import { type Bits, quantizedRowBytes, quantizeRows, uninterleaveHeads, widenBlocks } from './quantize.ts';
+import { type Bits, blockSize, quantizedRowBytes, quantizeRows, repackBlocks, uninterleaveHeads, widenBlocks } from './quantize.ts';
 import { type CacheEntry, openWeightsCache } from './weights-cache.ts';
 import type { MatrixPart, MatrixSpec, VectorPart, WeightsLayout } from './weights-layout.ts';
 
-/** How the linear layers are kept: exact, 8 bits, 4 bits. Block formats of GGUF never go below 8. */
+/** How the linear layers are kept: exact, 8 bits, 4 bits. Levels that are in 4-bit blocks already are never rounded again. */
 export type WeightScheme = 'fp32' | 'q8' | 'q4';
 
 export type MatrixWeight =
@@ -20,6 +20,8 @@ export type MatrixWeight =
       readonly rows: number;
       readonly columns: number;
       readonly bits: Bits;
+      /** Columns that multiply the inputs themselves; any more multiply the means of the inputs' blocks of 32. */
+      readonly inputColumns: number;
       readonly data: ExternalTensor;
       readonly scales: ExternalTensor;
       readonly zeroPoints: ExternalTensor;
@@ -44,6 +46,8 @@ export interface WeightsOptions {
   /** Called while weights are converted, with the part done in (0, 1]. */
   readonly onProgress?: (done: number) => void;
 }
+
+const fourBitBlocks: ReadonlySet<string> = new Set(['Q4_0', 'Q4_1']);
 
 /** Rows handled at once: bounds memory at 64 MB of float32 for a width of 16384. */
 const chunkRows = 1024;
@@ -82,17 +86,17 @@ export function bytesOfMatrix(matrix: MatrixWeight): number {
   return tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
 }
 
-/** Bits for one matrix; 32 means float32. Weights that are in 4-bit blocks already lose badly when rounded again. */
-export function bitsFor(spec: MatrixSpec, dtypes: readonly string[], scheme: WeightScheme): Bits | 32 {
+/** Bits for one matrix; 32 means float32. */
+export function bitsFor(spec: MatrixSpec, scheme: WeightScheme): Bits | 32 {
   if (scheme === 'fp32' || spec.precision === 'float32') return 32;
-  return scheme === 'q8' || spec.precision === 'head' || dtypes.some((dtype) => dtype.startsWith('Q')) ? 8 : 4;
+  return scheme === 'q8' || spec.precision === 'head' ? 8 : 4;
 }
 
 function planMatrix(name: string, spec: MatrixSpec, located: readonly TensorLocation[], store: WeightStore, scheme: WeightScheme, entries: CacheEntry[]): (cached: ReadonlyMap<string, ExternalTensor>) => MatrixWeight {
   const rows = spec.parts.reduce((sum, part) => sum + part.rows, 0);
   const { columns } = spec;
-  const bits = bitsFor(spec, located.map((tensor) => tensor.dtype), scheme);
-  if (bits === 32) {
+  const wanted = bitsFor(spec, scheme);
+  if (wanted === 32) {
     if (located.every((tensor, i) => tensor.dtype === 'F32' && tensor.strides === undefined && spec.parts[i]?.interleaved === undefined)) {
       const parts = located.map(({ shape, file, offset, byteLength }): ExternalTensor => ({ type: 'float32', dims: shape, file, offset, byteLength }));
       return () => ({ kind: 'float32', rows, columns, parts });
@@ -108,7 +112,11 @@ function planMatrix(name: string, spec: MatrixSpec, located: readonly TensorLoca
     });
     return (cached) => ({ kind: 'float32', rows, columns, parts: [known(cached, name)] });
   }
-  const perRow = quantizedRowBytes(columns, bits);
+  // Rounded to 4 bits a second time, levels of 4-bit blocks lose far too much: either all parts keep theirs, or 8 bits.
+  const repacked = wanted === 4 && located.every((tensor) => fourBitBlocks.has(tensor.dtype));
+  const bits = repacked || !located.some((tensor) => tensor.dtype.startsWith('Q')) ? wanted : 8;
+  const stored = repacked ? columns + columns / blockSize : columns;
+  const perRow = quantizedRowBytes(stored, bits);
   const blocks = perRow.scales / 4;
   const names = { data: `${name}.data`, scales: `${name}.scales`, zeroPoints: `${name}.zero_points` };
   entries.push({
@@ -122,13 +130,13 @@ function planMatrix(name: string, spec: MatrixSpec, located: readonly TensorLoca
         const { dtype, byteLength } = store.locate(part.tensor);
         const rowBytes = byteLength / part.rows;
         const quantized = dtype.startsWith('Q')
-          ? widenBlocks(whole(() => store.readBytes(part.tensor)).subarray(first * rowBytes, (first + count) * rowBytes), dtype, count, columns)
+          ? (repacked ? repackBlocks : widenBlocks)(whole(() => store.readBytes(part.tensor)).subarray(first * rowBytes, (first + count) * rowBytes), dtype, count, columns)
           : quantizeRows(store.readRowsFloat32(part.tensor, first, count), count, columns, bits);
         yield [ordered(bytes(quantized.scales), perRow.scales, part), ordered(quantized.data, perRow.data, part), ordered(quantized.zeroPoints, perRow.zeroPoints, part)];
       }
     },
   });
-  return (cached) => ({ kind: 'blocks', rows, columns, bits, data: known(cached, names.data), scales: known(cached, names.scales), zeroPoints: known(cached, names.zeroPoints) });
+  return (cached) => ({ kind: 'blocks', rows, columns: stored, inputColumns: columns, bits, data: known(cached, names.data), scales: known(cached, names.scales), zeroPoints: known(cached, names.zeroPoints) });
 }
 
 /** The rows of a matrix in pieces that hold whole heads; `whole` keeps a part's stored bytes between its pieces. */

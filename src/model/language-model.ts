@@ -4,7 +4,7 @@ import { FromageError } from '../errors.ts';
 import { openWeights } from '../formats/index.ts';
 import { toModelBytes } from '../onnx/graph/index.ts';
 import { type Device, float32, int64, openSession, type OnnxSession, type RunTensor } from '../onnx/run/index.ts';
-import { buildInferenceGraph, hiddenIndex, hiddenWidth, type InferenceGraph, weightsLayout } from './graphs/language-model.ts';
+import { buildInferenceGraph, hiddenIndex, hiddenWidth, presentOutput, weightsLayout } from './graphs/language-model.ts';
 import { SlotKvCache } from './kv-cache.ts';
 import { type ModelConfig, readLanguageModelConfig } from './language-model-config.ts';
 import { type LanguageModelWeights, prepareWeights, type WeightScheme } from './language-model-weights.ts';
@@ -58,13 +58,13 @@ export async function loadLanguageModel(options: LoadLanguageModelOptions): Prom
     const layers = [...new Set([...(options.hiddenLayers ?? []), -1])];
     const inner = [...new Set(layers.map((layer) => hiddenIndex(weights.config, layer)))].filter((index) => index < weights.config.numLayers);
     const graph = buildInferenceGraph(weights, inner, options.accuracyLevel ?? 4);
-    const session = await openSession(toModelBytes(graph.graph), {
+    const session = await openSession(toModelBytes(graph), {
       device: options.device ?? 'cpu',
       ...(options.threads === undefined ? {} : { threads: options.threads }),
       // Quantised products are quick only when packed; whether float32 ones are is the caller's choice.
       prepack: weights.scheme !== 'fp32' || (options.prepack ?? true),
     });
-    return new OnnxLanguageModel(weights, graph, session, layers);
+    return new OnnxLanguageModel(weights, session, layers);
   } catch (error) {
     weights.close();
     throw error;
@@ -81,15 +81,13 @@ class OnnxLanguageModel implements LanguageModel {
   readonly config: ModelConfig;
   readonly weights: WeightScheme;
   readonly #weights: LanguageModelWeights;
-  readonly #present: InferenceGraph['present'];
   readonly #session: OnnxSession;
   readonly #layers: readonly number[];
 
-  constructor(weights: LanguageModelWeights, graph: InferenceGraph, session: OnnxSession, layers: readonly number[]) {
+  constructor(weights: LanguageModelWeights, session: OnnxSession, layers: readonly number[]) {
     this.config = weights.config;
     this.weights = weights.scheme;
     this.#weights = weights;
-    this.#present = graph.present;
     this.#session = session;
     this.#layers = layers;
   }
@@ -107,9 +105,9 @@ class OnnxLanguageModel implements LanguageModel {
     if (!(cache instanceof SlotKvCache)) throw new FromageError({ code: 'MODEL_STEP_ROW', what: 'the cache was not made by createCache' });
     const checked = this.#check(cache, rows);
     cache.reserve(Math.max(0, ...checked.map((row) => cache.length(row.slot) + row.count)));
-    const output = this.#emptyOutput(checked.reduce((sum, row) => sum + row.select.length, 0));
-    for (const group of groups(checked)) await this.#run(cache, group, output);
-    return output;
+    const parts: GroupOutput[] = [];
+    for (const group of groups(checked)) parts.push(await this.#run(cache, group));
+    return this.#joined(parts, checked.reduce((sum, row) => sum + row.select.length, 0));
   }
 
   async close(): Promise<void> {
@@ -117,8 +115,8 @@ class OnnxLanguageModel implements LanguageModel {
     this.#weights.close();
   }
 
-  /** Runs rows padded to the longest, and puts what was selected at its place in `output`. */
-  async #run(cache: SlotKvCache, rows: readonly CheckedRow[], output: StepOutput): Promise<void> {
+  /** Runs rows padded to the longest. */
+  async #run(cache: SlotKvCache, rows: readonly CheckedRow[]): Promise<GroupOutput> {
     const { embedSize, numLayers, numHeads, numKvHeads, headDim } = this.config;
     const slots = rows.map((row) => row.slot);
     const counts = rows.map((row) => row.count);
@@ -132,7 +130,7 @@ class OnnxLanguageModel implements LanguageModel {
       // Padding repeats the last position: any valid one will do, since no real query looks at it.
       for (let i = 0; i < padded; i++) positions[r * padded + i] = BigInt(first + Math.min(i, row.count - 1));
     });
-    const picks = rows.flatMap((row, r) => row.select.map((offset, i) => ({ r, offset, at: row.outputAt + i })));
+    const picks = rows.flatMap((row, r) => row.select.map((offset, i) => ({ r, offset, at: row.outputAt + i }))).sort((a, b) => a.at - b.at);
     // One unwanted selection where nothing is wanted: not every kernel takes zero rows.
     const select = picks.length > 0 ? picks.flatMap(({ r, offset }) => [r, offset]) : [0, 0];
     const feeds: Record<string, RunTensor> = {
@@ -148,21 +146,27 @@ class OnnxLanguageModel implements LanguageModel {
       feeds[`past_v.${layer}`] = float32(past.values(layer), dims);
     }
     const result = await this.#session.run(feeds);
-    this.#present.forEach(({ k, v }, layer) => cache.write(layer, floats(result, k), floats(result, v), slots, counts, padded));
-    rows.forEach((row) => cache.advance(row.slot, row.count));
-    const scatter = (from: Float32Array, to: Float32Array, width: number): void => picks.forEach(({ at }, i) => to.set(from.subarray(i * width, (i + 1) * width), at * width));
-    scatter(floats(result, 'logits'), output.logits, this.config.vocabSize);
-    for (const layer of this.#layers) {
-      const index = hiddenIndex(this.config, layer);
-      scatter(floats(result, index === numLayers ? 'hidden' : `hidden.${index}`), output.hidden.get(layer)!, hiddenWidth(this.config, layer));
-    }
+    cache.append(floats(result, presentOutput), slots, counts, padded);
+    return { result, places: picks.map(({ at }) => at) };
   }
 
-  #emptyOutput(selected: number): StepOutput {
-    return {
-      logits: new Float32Array(selected * this.config.vocabSize),
-      hidden: new Map(this.#layers.map((layer) => [layer, new Float32Array(selected * hiddenWidth(this.config, layer))])),
+  /** The outputs of one run as they are, those of several put in the order that was asked for. */
+  #joined(parts: readonly GroupOutput[], selected: number): StepOutput {
+    const gather = (name: string, width: number): Float32Array => {
+      const [only] = parts;
+      if (only !== undefined && only.places.length === selected) return floats(only.result, name).subarray(0, selected * width);
+      const all = new Float32Array(selected * width);
+      for (const { result, places } of parts) {
+        const from = floats(result, name);
+        places.forEach((at, i) => all.set(from.subarray(i * width, (i + 1) * width), at * width));
+      }
+      return all;
     };
+    const hiddenOf = (layer: number): Float32Array => {
+      const index = hiddenIndex(this.config, layer);
+      return gather(index === this.config.numLayers ? 'hidden' : `hidden.${index}`, hiddenWidth(this.config, layer));
+    };
+    return { logits: gather('logits', this.config.vocabSize), hidden: new Map(this.#layers.map((layer) => [layer, hiddenOf(layer)])) };
   }
 
   #check(cache: SlotKvCache, rows: readonly StepRow[]): CheckedRow[] {
@@ -192,6 +196,12 @@ interface CheckedRow extends StepRow {
   readonly count: number;
   /** Where its selected positions stand in the output. */
   readonly outputAt: number;
+}
+
+/** What a run gave, and which places of the step's output its selected positions take, ascending. */
+interface GroupOutput {
+  readonly result: Readonly<Record<string, RunTensor>>;
+  readonly places: readonly number[];
 }
 
 /** Rows by ascending slot; single positions apart from long rows. */

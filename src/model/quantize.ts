@@ -100,6 +100,54 @@ export function widenBlocks(bytes: Uint8Array, dtype: DType, rows: number, colum
   return out;
 }
 
+/**
+ * Rewrites Q4_0 and Q4_1 blocks as 4-bit blocks without rounding their levels. The zero point of Q4_1,
+ * -m/d, is rounded to a whole number; what that leaves over, m + d·z per block, times the block's sum of
+ * inputs, is one more column of the product: `[rows, columns / 32]` of them are appended to each row, as
+ * factors of the blocks' means.
+ *
+ * @returns rows of `columns + columns / 32` values
+ */
+export function repackBlocks(bytes: Uint8Array, dtype: DType, rows: number, columns: number): QuantizedRows {
+  if ((dtype !== 'Q4_0' && dtype !== 'Q4_1') || columns % blockSize !== 0) {
+    throw new FromageError({ code: 'MODEL_QUANTIZE', what: `rows of ${columns} ${dtype} values cannot be repacked as 4-bit blocks` });
+  }
+  const layout = blockLayouts[dtype];
+  const blocks = columns / blockSize;
+  const out = emptyRows(rows, columns + blocks, 4);
+  const perRow = quantizedRowBytes(columns + blocks, 4);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const levels = new Uint8Array(blockSize);
+  const leftOver = new Float32Array(blocks);
+  for (let row = 0; row < rows; row++) {
+    for (let block = 0; block < blocks; block++) {
+      const at = (row * blocks + block) * layout.bytes;
+      const d = half(view.getUint16(at, true));
+      const m = dtype === 'Q4_1' ? half(view.getUint16(at + 2, true)) : -8 * d;
+      const zero = d === 0 ? 0 : Math.min(15, Math.max(0, Math.round(-m / d)));
+      leftOver[block] = (m + d * zero) * blockSize;
+      out.scales[(row * perRow.scales) / 4 + block] = d;
+      out.zeroPoints[row * perRow.zeroPoints + (block >> 1)]! |= zero << (4 * (block & 1));
+      spread(bytes, at + layout.header, levels, 0, 1);
+      const to = row * perRow.data + block * 16;
+      for (let i = 0; i < 16; i++) out.data[to + i] = levels[2 * i]! | (levels[2 * i + 1]! << 4);
+    }
+    appendColumns(out, row, perRow, blocks, quantizeRows(leftOver, 1, blocks, 4));
+  }
+  return out;
+}
+
+/** Puts one row of 4-bit blocks behind the `blocks` that a row already has. */
+function appendColumns(out: QuantizedRows, row: number, perRow: { data: number; scales: number; zeroPoints: number }, blocks: number, more: QuantizedRows): void {
+  out.data.set(more.data, row * perRow.data + blocks * 16);
+  out.scales.set(more.scales, (row * perRow.scales) / 4 + blocks);
+  for (let i = 0; i < more.scales.length; i++) {
+    const zero = (more.zeroPoints[i >> 1]! >> (4 * (i & 1))) & 15;
+    const block = blocks + i;
+    out.zeroPoints[row * perRow.zeroPoints + (block >> 1)]! |= zero << (4 * (block & 1));
+  }
+}
+
 const blockLayouts = {
   Q4_0: { bytes: 18, header: 2 },
   Q4_1: { bytes: 20, header: 4 },

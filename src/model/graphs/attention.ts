@@ -8,14 +8,13 @@ export type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
 
 /**
  * Two-part attention. Query heads that share a key/value head are laid under one another, so keys are
- * never repeated. Adds inputs `past_k.i`, `past_v.i` `[B, kvHeads, T, headDim]` and, for each layer, two
- * outputs `[B, kvHeads, S, headDim]`, the new columns.
+ * never repeated. Adds inputs `past_k.i`, `past_v.i` `[B, kvHeads, T, headDim]`.
  *
  * @param mask additive `[B, 1, G·S, T + S]` (or broadcast to it), G = heads per key/value head
  * @param splitSizes int64 `[2]`: T and S
- * @param present is given the names of the outputs, layer by layer
+ * @param present is given the new keys and values of each layer, `[B, kvHeads, S, headDim]`
  */
-export function cachedAttention(graph: GraphBuilder, config: ModelConfig, mask: Value, splitSizes: Value, present: { k: string; v: string }[]): Attend {
+export function cachedAttention(graph: GraphBuilder, config: ModelConfig, mask: Value, splitSizes: Value, present: { k: Value; v: Value }[]): Attend {
   const { numHeads, numKvHeads, headDim } = config;
   const grouped = numHeads !== numKvHeads;
   const alpha = { float: 1 / Math.sqrt(headDim) };
@@ -24,9 +23,7 @@ export function cachedAttention(graph: GraphBuilder, config: ModelConfig, mask: 
     const past = ['B', numKvHeads, 'T', headDim];
     const pastK = graph.input(`past_k.${layer}`, 'float32', past);
     const pastV = graph.input(`past_v.${layer}`, 'float32', past);
-    // Under their own names: an output of another name would cost a copy of it.
-    for (const value of [k, v]) graph.output(value, value.name, 'float32', ['B', numKvHeads, 'S', headDim]);
-    present.push({ k: k.name, v: v.name });
+    present.push({ k, v });
     const queries = grouped ? graph.op('Reshape', [q, graph.ints([0, numKvHeads, -1, headDim])]) : q;
     const scores = (keys: Value): Value => graph.op('FusedMatMul', [queries, keys], { transB: 1, alpha }, { domain: 'com.microsoft' });
     const masked = graph.op('Add', [graph.op('Concat', [scores(pastK), scores(k)], { axis: -1 }), mask]);

@@ -15,7 +15,7 @@ export function fusedOps(graph: GraphBuilder, options: FusedOptions): Ops {
     if (weight.kind === 'float32') return floatProducts(graph, x, name, weight);
     const operands = [graph.external(`${name}.data`, weight.data), graph.external(`${name}.scales`, weight.scales), graph.external(`${name}.zero_points`, weight.zeroPoints)];
     const attributes = { K: weight.columns, N: weight.rows, bits: weight.bits, block_size: 32, accuracy_level: options.accuracyLevel };
-    return [graph.op('MatMulNBits', [x, ...operands], attributes, { domain: contrib, name: `${name}/product` })];
+    return [graph.op('MatMulNBits', [withMeans(graph, x, linear), ...operands], attributes, { domain: contrib, name: `${name}/product` })];
   };
   const normInputs = (norm: Norm): Value[] => {
     const length = norm.weight.length;
@@ -49,4 +49,11 @@ export function fusedOps(graph: GraphBuilder, options: FusedOptions): Ops {
     },
   };
   return ops;
+}
+
+/** The inputs and, where the weights ask for them, the mean of each block of 32 behind them. */
+function withMeans(graph: GraphBuilder, x: Value, { name, weight }: Linear): Value {
+  if (weight.kind === 'float32' || weight.columns === weight.inputColumns) return x;
+  const means = graph.op('AveragePool', [x], { kernel_shape: [32], strides: [32] }, { name: `${name}/means` });
+  return graph.op('Concat', [x, means], { axis: -1 }, { name: `${name}/inputs` });
 }

@@ -18,28 +18,27 @@ export function weightsLayout(config: ModelConfig, has: (tensor: string) => bool
   return config.family === 'opt' ? opt.layout(config, has) : llama.layout(config, has);
 }
 
-export interface InferenceGraph {
-  readonly graph: Graph;
-  /** Names of the outputs with the new columns, layer by layer. */
-  readonly present: readonly { readonly k: string; readonly v: string }[];
-}
+/** The output with the new columns, under its edge's own name: renaming it would cost a copy. */
+export const presentOutput = 'present:0';
 
 /**
  * The graph that runs. Inputs: `inputs_embeds` `[B, S, embedSize]`, `pos` int64 `[B, S]`, `mask`
  * `[B, 1, G·S, T + S]` or `[B, 1, 1, T + S]`, `split_sizes` int64 `[2]` = T, S, `sel` int64 `[M, 2]`
  * (row, offset), `past_k.i`, `past_v.i`. Outputs: `logits` `[M, vocabSize]`, `hidden.i` `[M, width]` for
- * each wanted index, `hidden` `[M, hiddenSize]` after the final norm, and the new columns.
+ * each wanted index, `hidden` `[M, hiddenSize]` after the final norm, and the new columns `present`
+ * `[B, 2 · layers · kvHeads, S, headDim]`: keys of all layers, then values, in one output because each one
+ * that crosses to JavaScript costs an allocation.
  *
  * @param hiddenLayers indices as `hiddenIndex` returns them, the last one left out
  */
-export function buildInferenceGraph(weights: LanguageModelWeights, hiddenLayers: readonly number[], accuracyLevel: number): InferenceGraph {
+export function buildInferenceGraph(weights: LanguageModelWeights, hiddenLayers: readonly number[], accuracyLevel: number): Graph {
   const { config } = weights;
   const graph = new GraphBuilder(`${config.family}-${weights.scheme}`);
   const inputs = { embeds: graph.input('inputs_embeds', 'float32', ['B', 'S', config.embedSize]), positions: graph.input('pos', 'int64', ['B', 'S']) };
   const mask = graph.input('mask', 'float32', ['B', 1, 'Q', 'TS']);
   const splitSizes = graph.input('split_sizes', 'int64', [2]);
   const select = graph.input('sel', 'int64', ['M', 2]);
-  const present: { k: string; v: string }[] = [];
+  const present: { k: Value; v: Value }[] = [];
   const ops = fusedOps(graph, { accuracyLevel });
   const { hidden, final } = describe(ops, weights, inputs, cachedAttention(graph, config, mask, splitSizes, present));
   const selected = (value: Value): Value => graph.op('GatherND', [value, select]);
@@ -47,7 +46,9 @@ export function buildInferenceGraph(weights: LanguageModelWeights, hiddenLayers:
   graph.output(ops.linear(last, { name: 'head', weight: weights.matrix('head') }), 'logits', 'float32', ['M', config.vocabSize]);
   graph.output(last, 'hidden', 'float32', ['M', config.hiddenSize]);
   for (const index of hiddenLayers) graph.output(selected(hidden[index]!), `hidden.${index}`, 'float32', ['M', innerSize(config)]);
-  return { graph: graph.build(), present };
+  const columns = graph.op('Concat', [...present.map(({ k }) => k), ...present.map(({ v }) => v)], { axis: 1 }, { name: 'present' });
+  graph.output(columns, columns.name, 'float32', ['B', 2 * config.numLayers * config.numKvHeads, 'S', config.headDim]);
+  return graph.build();
 }
 
 export interface TrainingInputs {
@@ -114,10 +115,12 @@ export interface CachedOutputs extends TrainingOutputs {
  */
 export function addCachedLanguageModel(graph: GraphBuilder, weights: LanguageModelWeights, inputs: CachedInputs, hiddenLayers: readonly number[], lowering: 'primitive' | 'fused'): CachedOutputs {
   const { config } = weights;
-  const present: { k: string; v: string }[] = [];
+  const present: { k: Value; v: Value }[] = [];
   const ops = lowering === 'primitive' ? primitiveOps(graph) : fusedOps(graph, { accuracyLevel: 1 });
   const outputs = describe(ops, weights, inputs, cachedAttention(graph, config, inputs.mask, inputs.splitSizes, present));
-  return { ...frozenOutputs(graph, weights, outputs, hiddenLayers), present };
+  // Under their own names: an output of another name would cost a copy of it.
+  for (const { k, v } of present) for (const value of [k, v]) graph.output(value, value.name, 'float32', ['B', config.numKvHeads, 'S', config.headDim]);
+  return { ...frozenOutputs(graph, weights, outputs, hiddenLayers), present: present.map(({ k, v }) => ({ k: k.name, v: v.name })) };
 }
 
 /**
