@@ -84,7 +84,7 @@ class ChildProcessEngine implements ChildEngine {
     checkRequest(request);
     const { signal, ...rest } = request;
     const begun = performance.now();
-    const early = await this.#untilReady(request);
+    const early = signal?.aborted ? 'cancelled' : await this.#untilReady(request);
     if (early !== null) {
       yield neverStarted(request, early, performance.now() - begun);
       return;

@@ -75,9 +75,10 @@ export class EngineLoop {
    * @throws FromageError `ENGINE_BUSY` when the queue is full, saying how many wait
    */
   submit(request: GenerateRequest, decoding: ResolvedDecoding, use: AdapterUse): EventStream {
-    const { maxQueue } = this.#with;
-    if (this.#queue.size >= maxQueue) {
-      const waiting = this.#queue.size;
+    const { limits, maxQueue } = this.#with;
+    const waiting = this.#queue.size;
+    // Who only waits for the next step to take a free row is not counted.
+    if (waiting >= maxQueue + Math.max(0, limits.maxRows - this.#running.length)) {
       throw new FromageError({
         code: 'ENGINE_BUSY',
         what: `${waiting} requests wait and ${this.#running.length} run; the queue takes ${maxQueue}`,
