@@ -5,13 +5,13 @@ import { FromageError } from '../errors.ts';
 import type { JsonValue } from '../chat/contracts.ts';
 import type { Client, Database } from './database.ts';
 import { type Files, pathOf } from './files.ts';
-import { fromJsonOrNull } from './rows.ts';
+import { fromJson, fromJsonOrNull } from './rows.ts';
 import { placesOf } from './places.ts';
 
 const extensions: Readonly<Record<string, string>> = { 'image/jpeg': 'jpg', 'image/png': 'png', 'image/webp': 'webp', 'image/gif': 'gif', 'image/avif': 'avif' };
 
 /** Columns that hold JSON text. */
-const jsonColumns = new Set(['payload', 'options', 'usage', 'value', 'extra', 'hits', 'platformMessageIds']);
+const jsonColumns = new Set(['payload', 'options', 'usage', 'extra', 'hits', 'platformMessageIds']);
 /** Columns that hold milliseconds since 1970. */
 const isTime = (name: string) => /(^a|A)t$|^until$/.test(name);
 
@@ -55,7 +55,7 @@ async function gather(client: Client, userId: string) {
       corrections: await client.correction.findMany({ where: { userId } }),
       consents: await client.consent.findMany({ where: { userId } }),
       bans: await client.ban.findMany({ where: { userId } }),
-      settings: await client.setting.findMany({ where: { scope: { in: scopes } } }),
+      settings: (await client.setting.findMany({ where: { scope: { in: scopes } } })).map((row) => ({ ...row, value: fromJson(row.value) })),
       limits: await client.limitWindow.findMany({ where: { OR: [userId, ...chatIds].map((id) => ({ key: { contains: id } })) } }),
       waitingUpdates: await client.inboxUpdate.findMany({ where: { OR: [{ platform: user.platform, externalUserId: user.externalId }, { lane: { in: [...lanes] } }] } }),
       messages: await client.outboxMessage.findMany({ where: { OR: [{ userId }, { chatId: { in: chatIds } }] }, include: { sends: true } }),

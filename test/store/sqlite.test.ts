@@ -1,0 +1,3 @@
+import { storeContract } from '../contracts/store.ts';
+
+storeContract('the store on SQLite', () => undefined);
