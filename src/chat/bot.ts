@@ -9,7 +9,7 @@ import { AlbumCollector } from './albums.ts';
 import type { ChatStore, ClaimedUpdate, IncomingUpdate, JsonValue, OutgoingMessage } from './contracts.ts';
 import { findCommand } from './commands.ts';
 import { DeliveryLoop } from './delivery.ts';
-import { type BotTimes, bytesFor, defaultTimes, type Desk, makeScene, nativeId, type Scene, sendReply, settingsOf, speak, targetOf } from './desk.ts';
+import { type BotTimes, bytesFor, defaultTimes, type Desk, ensurePlace, makeScene, nativeId, type Scene, sendReply, settingsOf, speak, targetOf } from './desk.ts';
 import { FairQueue } from './fair-queue.ts';
 import { handleCommand } from './handle-command.ts';
 import { handleButton, handleReaction } from './handle-feedback.ts';
@@ -19,7 +19,7 @@ import type { ChatPlatform } from './platform.ts';
 import { sentence } from './reply.ts';
 import { Interrupted, RunningAnswers } from './running.ts';
 import type { ChatServices } from './services.ts';
-import type { ChatEvent, PlatformName } from './types.ts';
+import type { ChatEvent, DeleteEvent, PlatformName } from './types.ts';
 
 export interface BotOptions {
   readonly store: ChatStore;
@@ -137,11 +137,22 @@ export class ChatBot {
 
   /** Talk among others is not kept, unless the chat wants every message answered. */
   async #isMeant(event: ChatEvent): Promise<boolean> {
+    if (event.type === 'delete') return this.#concerns(event);
     const message = event.type === 'message' ? event : event.type === 'edit' ? event.message : null;
     if (!message || message.addressed !== 'none' || message.albumId !== undefined) return true;
     if (event.type === 'edit') return true;
     const { settings } = await settingsOf(this.#desk, event.place);
     return settings.answers === 'all';
+  }
+
+  /** A deleted message concerns the bot when it is being answered, waits for it, or is remembered. */
+  async #concerns(event: DeleteEvent): Promise<boolean> {
+    const { running, store } = this.#desk;
+    const interrupted = running.interrupt(event.place.key, 'deleted', event.messageId);
+    const cancelled = await store.inbox.cancel(event.place.platform, [messageEventId(event.messageId)]);
+    if (interrupted || cancelled.length > 0) return interrupted;
+    const chat = await ensurePlace(this.#desk, event.place);
+    return (await store.conversations.turnByMessage(chat.id, event.messageId)) !== null;
   }
 
   async #updateOf(event: ChatEvent): Promise<IncomingUpdate> {
@@ -179,13 +190,10 @@ export class ChatBot {
   }
 
   async #interrupt(event: ChatEvent): Promise<void> {
-    const { running, store } = this.#desk;
+    const { running } = this.#desk;
     const { key } = event.place;
     if (event.type === 'command' && (event.command === 'stop' || event.command === 'reset')) {
       if (running.interrupt(key, 'stopped')) running.noteStopped(event.id);
-    } else if (event.type === 'delete') {
-      running.interrupt(key, 'deleted', event.messageId);
-      await store.inbox.cancel(event.place.platform, [`message:${event.messageId}`]);
     } else if (event.type === 'edit') running.interrupt(key, 'edited', event.message.messageId);
     else if (event.type === 'message' && event.albumId === undefined && running.isRunning(key)) {
       const { settings } = await settingsOf(this.#desk, event.place);

@@ -1,0 +1,201 @@
+// Discord as a chat platform: sends, edits and removes rendered units over REST. The answer to an
+// interaction goes by its token while that lives, afterwards as an ordinary message.
+import { DiscordAPIError, HTTPError, type RawFile, type REST, Routes } from 'discord.js';
+import { type AllowedHost, type BytesOf, type ChatPlatform, DeliveryError, downloadPicture, type OutUnit, type PictureRef, type Place, type Reply, type ReplyHandle, type SendTarget, type StreamRule } from '../../src/chat/index.ts';
+import { FromageError } from '../../src/errors.ts';
+import { renderDiscord } from './render.ts';
+
+export interface DiscordPlatformOptions {
+  readonly rest: REST;
+  readonly cdnHosts: readonly AllowedHost[];
+  /** One second, milliseconds: tests run on shorter ones. */
+  readonly secondMs: number;
+}
+
+const ephemeral = 64;
+const suppressEmbeds = 4;
+
+/** Model output pings nobody: not by mention, not by reply. */
+const noMentions = { parse: [], replied_user: false };
+
+export class DiscordPlatform implements ChatPlatform {
+  readonly name = 'discord';
+  readonly idempotentSend = true;
+  readonly typingEveryMs: number;
+  readonly #options: DiscordPlatformOptions;
+  /** Channels in which typing is not allowed, until when: 10,000 refusals in 10 minutes ban an address. */
+  readonly #noTyping = new Map<string, number>();
+
+  constructor(options: DiscordPlatformOptions) {
+    this.#options = options;
+    this.typingEveryMs = 8 * options.secondMs;
+  }
+
+  streamRule(): StreamRule {
+    return { mode: 'edit', intervalMs: 1.1 * this.#options.secondMs };
+  }
+
+  render(reply: Reply): readonly OutUnit[] {
+    return renderDiscord(reply);
+  }
+
+  async send(target: SendTarget, unit: OutUnit, nonce: string, bytesOf: BytesOf): Promise<readonly string[]> {
+    const { files, body } = await this.#payload(unit, bytesOf);
+    const { via, place } = target;
+    if (alive(via)) {
+      try {
+        return await this.#sendVia(via, target.first === true, unit, body, files);
+      } catch (error) {
+        if (!isDeadToken(error)) throw deliveryError('send', error);
+      }
+    }
+    const reference = target.replyTo === undefined ? {} : { message_reference: { message_id: target.replyTo, fail_if_not_exists: false } };
+    return this.#call('send', async () => {
+      const route = Routes.channelMessages(place.native.channel ?? '');
+      const sent = (await this.#options.rest.post(route, { body: { ...body, ...reference, nonce, enforce_nonce: true }, files })) as { id: string };
+      return [sent.id];
+    });
+  }
+
+  async edit(target: SendTarget, messageId: string, unit: OutUnit, bytesOf: BytesOf): Promise<void> {
+    const { files, body } = await this.#payload(unit, bytesOf);
+    const { via, place } = target;
+    // Without this list the files of the old form would stay.
+    const edited = { ...body, attachments: body.attachments ?? [] };
+    if (alive(via)) {
+      try {
+        await this.#options.rest.patch(Routes.webhookMessage(via.values.application ?? '', via.values.token ?? '', messageId), { body: edited, files, auth: false });
+        return;
+      } catch (error) {
+        if (!isDeadToken(error)) throw deliveryError('edit', error);
+      }
+    }
+    await this.#call('edit', () => this.#options.rest.patch(Routes.channelMessage(place.native.channel ?? '', messageId), { body: edited, files }));
+  }
+
+  async remove(place: Place, messageId: string, via?: ReplyHandle): Promise<void> {
+    if (alive(via)) {
+      try {
+        await this.#options.rest.delete(Routes.webhookMessage(via.values.application ?? '', via.values.token ?? '', messageId), { auth: false });
+        return;
+      } catch (error) {
+        if (!isDeadToken(error)) throw deliveryError('remove', error);
+      }
+    }
+    await this.#call('remove', () => this.#options.rest.delete(Routes.channelMessage(place.native.channel ?? '', messageId)));
+  }
+
+  async typing(place: Place): Promise<void> {
+    const channel = place.native.channel ?? '';
+    if ((this.#noTyping.get(channel) ?? 0) > Date.now()) return;
+    try {
+      await this.#call('typing', () => this.#options.rest.post(Routes.channelTyping(channel)));
+    } catch (error) {
+      this.#noTyping.set(channel, Date.now() + 600_000);
+      if (this.#noTyping.size > 10_000) this.#noTyping.clear();
+      throw error;
+    }
+  }
+
+  /** `handle` is `channel/message/attachment url`; a link that has expired is asked for anew. */
+  async fetchPicture(ref: PictureRef, signal: AbortSignal): Promise<Uint8Array> {
+    const [ids = '', url = ''] = ref.handle.split(' ');
+    const hosts = this.#options.cdnHosts;
+    try {
+      return await downloadPicture(url, { hosts, signal });
+    } catch (error) {
+      const [channel = '', message = '', attachment = ''] = ids.split('/');
+      if (!(error instanceof FromageError) || error.code !== 'INTAKE_STATUS' || message === '') throw error;
+      const again = (await this.#options.rest.get(Routes.channelMessage(channel, message), { signal })) as { attachments?: { id: string; url: string }[] };
+      const fresh = again.attachments?.find(({ id }) => id === attachment)?.url;
+      if (fresh === undefined || fresh === url) throw error;
+      return downloadPicture(fresh, { hosts, signal });
+    }
+  }
+
+  async #sendVia(via: ReplyHandle, first: boolean, unit: OutUnit, body: Body, files: RawFile[]): Promise<readonly string[]> {
+    const { application = '', token = '' } = via.values;
+    const { rest } = this.#options;
+    // The deferred answer is "@original"; what it is for a button is the message with the button.
+    if (first && via.kind === 'command') {
+      const original = { ...body, attachments: body.attachments ?? [] };
+      const sent = (await rest.patch(Routes.webhookMessage(application, token), { body: original, files, auth: false })) as { id: string };
+      return [sent.id];
+    }
+    const flags = body.flags | (unit.body.quiet === true ? ephemeral : 0);
+    const sent = (await rest.post(Routes.webhook(application, token), { body: { ...body, flags }, files, auth: false, query: new URLSearchParams({ wait: 'true' }) })) as { id: string };
+    return [sent.id];
+  }
+
+  async #payload(unit: OutUnit, bytesOf: BytesOf): Promise<{ body: Body; files: RawFile[] }> {
+    const files: RawFile[] = [];
+    const attachments: { id: number; filename: string; description: string }[] = [];
+    let total = 0;
+    for (const { id, name, mimeType, description } of (unit.body.pictures ?? []) as unknown as { id: string; name: string; mimeType: string; description: string }[]) {
+      const bytes = await bytesOf({ kind: 'gallery', id });
+      total += bytes?.length ?? 0;
+      // 10 MiB a file, 25 MiB a request: what does not fit is left out rather than lose the rest.
+      if (!bytes || bytes.length > 10_485_760 || total > 24_000_000) continue;
+      attachments.push({ id: files.length, filename: name, description });
+      files.push({ data: Buffer.from(bytes), name, contentType: mimeType });
+    }
+    const file = unit.body.file as { name: string; mimeType: string; exportOf: string } | undefined;
+    if (file) {
+      const bytes = await bytesOf({ kind: 'mydata', id: file.exportOf });
+      if (!bytes || bytes.length > 10_485_760) throw new DeliveryError({ code: 'DISCORD_REFUSED', what: 'the export is gone or larger than 10 MiB', outcome: 'refused' });
+      attachments.push({ id: files.length, filename: file.name, description: '' });
+      files.push({ data: Buffer.from(bytes), name: file.name, contentType: file.mimeType });
+    }
+    const content = String(unit.body.content ?? '');
+    return {
+      files,
+      body: {
+        content: content === '' && files.length === 0 ? '…' : content,
+        components: (unit.body.components ?? []) as unknown[],
+        allowed_mentions: noMentions,
+        flags: suppressEmbeds,
+        ...(attachments.length > 0 ? { attachments } : {}),
+      },
+    };
+  }
+
+  async #call<T>(what: string, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      throw deliveryError(what, error);
+    }
+  }
+}
+
+interface Body {
+  readonly content: string;
+  readonly components: readonly unknown[];
+  readonly allowed_mentions: typeof noMentions;
+  readonly flags: number;
+  readonly attachments?: readonly unknown[];
+}
+
+function alive(via: ReplyHandle | undefined): via is ReplyHandle {
+  return via !== undefined && via.expiresAt > Date.now();
+}
+
+/** Unknown interaction, unknown webhook, invalid webhook token: an ordinary message is sent instead. */
+function isDeadToken(error: unknown): boolean {
+  return error instanceof DiscordAPIError && [10015, 10062, 50027].includes(Number(error.code));
+}
+
+/** Sorts an error of discord.js by what is known of the request. */
+export function deliveryError(what: string, error: unknown): DeliveryError {
+  if (error instanceof DeliveryError) return error;
+  if (error instanceof DiscordAPIError) {
+    const facts = { code: 'DISCORD_REFUSED', what: `${what} was answered ${error.status} (${error.code}): ${error.message.split('\n')[0]}`, why: 'Discord refused the request' };
+    const gone = [10003, 10008, 10015, 50083].includes(Number(error.code)) && what !== 'send';
+    return new DeliveryError({ ...facts, outcome: gone ? 'gone' : 'refused' });
+  }
+  if (error instanceof HTTPError) {
+    return new DeliveryError({ code: 'DISCORD_SERVER', what: `${what} was answered ${error.status}`, outcome: 'unknown', retryInMs: 2_000, retryable: true });
+  }
+  const name = error instanceof Error ? ((error as { code?: string }).code ?? error.name) : 'unknown';
+  return new DeliveryError({ code: 'DISCORD_NETWORK', what: `${what} failed on the way (${name})`, outcome: name === 'ECONNREFUSED' ? 'retry' : 'unknown', retryInMs: 2_000, retryable: true });
+}
