@@ -2,6 +2,7 @@
 // through an `ImageIndex` per projection. Pooled features are kept, so a new adapter re-projects all of
 // it without decoding a picture again; the old projection answers until the new one is complete.
 import { FromageError } from '../errors.ts';
+import { visibleTo } from './visible.ts';
 import type { Gallery, GalleryQuery, ImageFilter, ImageIndex, Picture, ScoredPicture } from './types.ts';
 
 /** A picture with what is needed to show and to re-project it. */
@@ -17,6 +18,8 @@ export interface Projection {
   /** Names what made the vectors: equal keys mean comparable vectors (the adapter's `visualHash`). */
   readonly key: string;
   readonly dim: number;
+  /** Ids of adapters whose vectors these are: `GalleryQuery.adapter` may name them or `key`. */
+  readonly adapters?: readonly string[];
   /** pooled features -> unit vectors `[dim]` in the same order. */
   readonly project: (pooled: readonly Float32Array[]) => Promise<readonly Float32Array[]>;
 }
@@ -100,8 +103,7 @@ export class PictureGallery implements Gallery {
   }
 
   async find(query: GalleryQuery): Promise<readonly ScoredPicture[]> {
-    const key = query.adapter !== undefined && this.#projected.has(query.adapter) ? query.adapter : this.#serving;
-    const projected = key === null ? undefined : this.#projected.get(key);
+    const projected = this.#current(query.adapter);
     if (!projected) throw new FromageError({ code: 'RETRIEVAL_NOT_READY', what: 'the gallery has not been projected yet', retryable: true, userMessage: 'My pictures are still being sorted. Ask again in a moment.' });
     const hits = await projected.index.query({
       vector: query.vector,
@@ -111,20 +113,38 @@ export class PictureGallery implements Gallery {
       ...(query.exclude ? { exclude: query.exclude } : {}),
     });
     // Checked again on the way out: an index is not what keeps one chat's pictures from another.
+    const visible = visibleTo(query.filter);
     return hits.flatMap(({ id, score }) => {
       const entry = this.#entries.get(id);
-      return entry && maySee(entry.picture, query.filter) ? [{ ...entry.picture, score }] : [];
+      return entry && visible(entry.picture) ? [{ ...entry.picture, score }] : [];
+    });
+  }
+
+  async vectorOf(id: string, filter: ImageFilter): Promise<Float32Array | null> {
+    const picture = await this.get(id, filter);
+    const [found] = picture ? await (this.#current()?.index.vectors([id]) ?? []) : [];
+    return found?.vector ?? null;
+  }
+
+  async sample(filter: ImageFilter, limit: number): Promise<readonly (Picture & { readonly vector: Float32Array })[]> {
+    const visible = visibleTo(filter);
+    const seen = [...this.#entries.values()].filter(({ picture }) => visible(picture));
+    const chosen = evenly(seen.map(({ picture }) => picture.id).sort(), limit);
+    const vectors = (await this.#current()?.index.vectors(chosen)) ?? [];
+    return vectors.flatMap(({ id, vector }) => {
+      const entry = this.#entries.get(id);
+      return entry ? [{ ...entry.picture, vector }] : [];
     });
   }
 
   async bytes(id: string, filter: ImageFilter): Promise<Uint8Array | null> {
     const entry = this.#entries.get(id);
-    return entry && maySee(entry.picture, filter) ? await entry.load() : null;
+    return entry && visibleTo(filter)(entry.picture) ? await entry.load() : null;
   }
 
   async get(id: string, filter: ImageFilter): Promise<Picture | null> {
     const picture = this.#entries.get(id)?.picture;
-    return picture && maySee(picture, filter) ? picture : null;
+    return picture && visibleTo(filter)(picture) ? picture : null;
   }
 
   async close(): Promise<void> {
@@ -132,6 +152,11 @@ export class PictureGallery implements Gallery {
     for (const { index } of this.#projected.values()) await index.close();
     this.#projected.clear();
     this.#serving = null;
+  }
+
+  #current(adapter?: string): Projected | undefined {
+    const named = adapter === undefined ? undefined : (this.#projected.get(adapter) ?? [...this.#projected.values()].find(({ projection }) => projection.adapters?.includes(adapter)));
+    return named ?? (this.#serving === null ? undefined : this.#projected.get(this.#serving));
   }
 
   #exclusive<T>(change: () => Promise<T>): Promise<T> {
@@ -156,6 +181,8 @@ async function upsert({ project }: Projection, index: ImageIndex, entries: reado
   );
 }
 
-function maySee(picture: Picture, filter: ImageFilter): boolean {
-  return filter.tenants.includes(picture.tenant) && (!filter.contentClasses || filter.contentClasses.includes(picture.contentClass));
+/** At most `limit` of a list, at equal distances. */
+export function evenly<T>(list: readonly T[], limit: number): T[] {
+  if (list.length <= limit) return [...list];
+  return Array.from({ length: limit }, (_, i) => list[Math.floor((i * list.length) / limit)]!);
 }

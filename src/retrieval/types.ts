@@ -47,6 +47,12 @@ export interface ImageHit {
   readonly score: number;
 }
 
+export interface ImageVector {
+  readonly id: string;
+  /** `[retrievalDim]`, unit length. */
+  readonly vector: Float32Array;
+}
+
 export interface ImageIndex {
   readonly dim: number;
   /** Visible to queries once it resolves; same id replaces. */
@@ -56,6 +62,10 @@ export interface ImageIndex {
   queryBatch(queries: readonly ImageQuery[]): Promise<readonly (readonly ImageHit[])[]>;
   delete(ids: readonly string[]): Promise<void>;
   count(filter?: ImageFilter): Promise<number>;
+  /** Ids in ascending order after `after`, at most `limit` (1,000 by default): for comparing with the rows. */
+  ids(page?: { readonly after?: string; readonly limit?: number }): Promise<readonly string[]>;
+  /** In no particular order; unknown ids are left out. */
+  vectors(ids: readonly string[]): Promise<readonly ImageVector[]>;
   close(): Promise<void>;
 }
 
@@ -106,4 +116,8 @@ export interface Gallery {
   /** Encoded bytes of one picture that the filter may see; null when there is none. */
   bytes(id: string, filter: ImageFilter): Promise<Uint8Array | null>;
   get(id: string, filter: ImageFilter): Promise<Picture | null>;
+  /** A picture's own vector, for "similar to this one"; null when the filter does not see it. */
+  vectorOf?(id: string, filter: ImageFilter): Promise<Float32Array | null>;
+  /** Some of the pictures with their vectors, evenly drawn by id: for a map of the gallery. */
+  sample?(filter: ImageFilter, limit: number): Promise<readonly (Picture & { readonly vector: Float32Array })[]>;
 }

@@ -95,6 +95,18 @@ export function imageIndexContract(name: string, create: (dim: number) => Promis
       expect(await best(2)).toMatchObject({ id: uuid(3) });
     });
 
+    test('ids come in order, page by page, and vectors come back as unit vectors', async () => {
+      expect(await index.ids()).toEqual([]);
+      await index.upsert([7, 3, 9, 1, 5].map((n) => point(n, axis(n % dim, n))));
+      expect(await index.ids()).toEqual([1, 3, 5, 7, 9].map(uuid));
+      expect(await index.ids({ after: uuid(3), limit: 2 })).toEqual([uuid(5), uuid(7)]);
+      expect(await index.ids({ after: uuid(9) })).toEqual([]);
+      await index.delete([uuid(3)]);
+      expect(await index.ids({ limit: 2 })).toEqual([uuid(1), uuid(5)]);
+      const vectors = new Map((await index.vectors([uuid(5), uuid(3), uuid(1)])).map(({ id, vector }) => [id, [...vector]]));
+      expect(vectors).toEqual(new Map([[uuid(5), axis(5)], [uuid(1), axis(1)]]));
+    });
+
     test('a vector of another width is refused with both numbers', async () => {
       await expect(index.upsert([point(1, [1, 2, 3])])).rejects.toMatchObject({ code: 'RETRIEVAL_VECTOR', message: expect.stringMatching(/3 .*8 /) });
       await expect(index.query({ vector: new Float32Array(5), filter: everything, limit: 1 })).rejects.toMatchObject({ code: 'RETRIEVAL_VECTOR' });

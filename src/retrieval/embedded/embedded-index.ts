@@ -2,7 +2,7 @@
 // source of truth; whoever opens it fills it from there.
 import { Worker } from 'node:worker_threads';
 import { FromageError } from '../../errors.ts';
-import type { ImageFilter, ImageHit, ImageIndex, ImagePoint, ImageQuery } from '../types.ts';
+import type { ImageFilter, ImageHit, ImageIndex, ImagePoint, ImageQuery, ImageVector } from '../types.ts';
 import type { WorkerCall, WorkerReply } from './protocol.ts';
 
 interface Waiting {
@@ -45,6 +45,14 @@ export class EmbeddedIndex implements ImageIndex {
 
   count(filter?: ImageFilter): Promise<number> {
     return this.#call({ type: 'count', ...(filter ? { filter } : {}) });
+  }
+
+  ids(page: { readonly after?: string; readonly limit?: number } = {}): Promise<readonly string[]> {
+    return this.#call({ type: 'ids', ...page });
+  }
+
+  vectors(ids: readonly string[]): Promise<readonly ImageVector[]> {
+    return this.#call({ type: 'vectors', ids });
   }
 
   async close(): Promise<void> {

@@ -5,12 +5,14 @@ import { GraphBuilder, toModelBytes } from '../../onnx/graph/index.ts';
 import { float32, int64, type OnnxSession, openSession } from '../../onnx/run/index.ts';
 import { l2Normalize } from '../../tensor/index.ts';
 import { FromageError } from '../../errors.ts';
-import type { ImageFilter, ImageHit, ImagePoint, ImageQuery } from '../types.ts';
+import type { ImageFilter, ImageHit, ImagePoint, ImageQuery, ImageVector } from '../types.ts';
+import { visibleTo } from '../visible.ts';
 
 type Payload = Omit<ImagePoint, 'vector'>;
 
 /** Added to a row that a filter hides; below every cosine by far, and finite, so that TopK orders it. */
 const hidden = -1e9;
+const maxMasks = 8;
 
 export class MatrixIndex {
   readonly dim: number;
@@ -18,6 +20,8 @@ export class MatrixIndex {
   #matrix: Float32Array;
   readonly #payloads: Payload[] = [];
   readonly #rowOf = new Map<string, number>();
+  readonly #masks = new Map<string, Mask>();
+  #sortedIds: readonly string[] | null = null;
 
   static async open(dim: number, threads?: number): Promise<MatrixIndex> {
     return new MatrixIndex(dim, await openSession(toModelBytes(scoringGraph(dim)), { ...(threads === undefined ? {} : { threads }), memoryPattern: false }));
@@ -35,6 +39,7 @@ export class MatrixIndex {
 
   upsert(points: readonly ImagePoint[]): void {
     for (const point of points) checkVector(point.vector, this.dim, point.id);
+    this.#changed();
     for (const { vector, ...payload } of points) {
       const row = this.#rowOf.get(payload.id) ?? this.#payloads.length;
       this.#reserve(row + 1);
@@ -46,6 +51,7 @@ export class MatrixIndex {
 
   /** The last row takes the place of a removed one; the order of rows means nothing. */
   delete(ids: readonly string[]): void {
+    this.#changed();
     for (const id of ids) {
       const row = this.#rowOf.get(id);
       if (row === undefined) continue;
@@ -63,8 +69,26 @@ export class MatrixIndex {
 
   count(filter?: ImageFilter): number {
     if (!filter) return this.size;
-    const visible = predicate(filter);
+    const visible = visibleTo(filter);
     return this.#payloads.reduce((sum, payload) => sum + (visible(payload) ? 1 : 0), 0);
+  }
+
+  ids(after = '', limit = 1000): readonly string[] {
+    const sorted = (this.#sortedIds ??= [...this.#rowOf.keys()].sort());
+    let from = 0;
+    for (let to = sorted.length; from < to; ) {
+      const middle = (from + to) >> 1;
+      if (sorted[middle]! <= after) from = middle + 1;
+      else to = middle;
+    }
+    return sorted.slice(from, from + limit);
+  }
+
+  vectors(ids: readonly string[]): ImageVector[] {
+    return ids.flatMap((id) => {
+      const row = this.#rowOf.get(id);
+      return row === undefined ? [] : [{ id, vector: this.#matrix.slice(row * this.dim, (row + 1) * this.dim) }];
+    });
   }
 
   /** All queries share one matrix product. */
@@ -109,16 +133,40 @@ export class MatrixIndex {
     return hits.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1));
   }
 
-  /** Writes the filter into one row of the bias; returns how many rows stay visible. */
+  /** Writes filter and exclusions into one row of the bias; returns how many rows stay visible. */
   #hide(query: ImageQuery, bias: Float32Array): number {
-    const visible = predicate(query.filter);
-    let count = 0;
-    for (let row = 0; row < this.#payloads.length; row++) {
-      const payload = this.#payloads[row]!;
-      if (visible(payload) && !query.exclude?.has(payload.id)) count += 1;
-      else bias[row] = hidden;
+    const mask = this.#maskOf(query.filter);
+    bias.set(mask.bias);
+    let count = mask.count;
+    for (const id of query.exclude ?? []) {
+      const row = this.#rowOf.get(id);
+      if (row === undefined || bias[row] === hidden) continue;
+      bias[row] = hidden;
+      count -= 1;
     }
     return count;
+  }
+
+  /** Conversations ask with few filters again and again: the rows that each hides are kept until a row changes. */
+  #maskOf(filter: ImageFilter): Mask {
+    const key = JSON.stringify(filter);
+    const known = this.#masks.get(key);
+    if (known) return known;
+    const visible = visibleTo(filter);
+    const bias = new Float32Array(this.size);
+    let count = 0;
+    for (let row = 0; row < bias.length; row++) {
+      if (visible(this.#payloads[row]!)) count += 1;
+      else bias[row] = hidden;
+    }
+    if (this.#masks.size >= maxMasks) this.#masks.delete(this.#masks.keys().next().value!);
+    this.#masks.set(key, { bias, count });
+    return { bias, count };
+  }
+
+  #changed(): void {
+    this.#masks.clear();
+    this.#sortedIds = null;
   }
 
   #reserve(rows: number): void {
@@ -127,6 +175,12 @@ export class MatrixIndex {
     grown.set(this.#matrix);
     this.#matrix = grown;
   }
+}
+
+interface Mask {
+  /** `[rows]`: 0 where the filter sees the row, `hidden` where not. */
+  readonly bias: Float32Array;
+  readonly count: number;
 }
 
 /** scores `[q, k]`, indices `[q, k]` of `queries · matrixᵀ + bias`. */
@@ -147,18 +201,6 @@ function tiesAtTheBorder(hits: readonly ImageHit[], limit: number): boolean {
   const border = hits[limit - 1];
   const last = hits.at(-1);
   return border !== undefined && last !== undefined && hits.length > limit && last.score === border.score;
-}
-
-function predicate(filter: ImageFilter): (payload: Payload) => boolean {
-  const tenants = new Set(filter.tenants);
-  const classes = filter.contentClasses && new Set(filter.contentClasses);
-  return (payload) =>
-    tenants.has(payload.tenant) &&
-    (!filter.tags || filter.tags.every((tag) => payload.tags.includes(tag))) &&
-    (filter.addedBy === undefined || payload.addedBy === filter.addedBy) &&
-    (filter.addedAfter === undefined || payload.addedAt > filter.addedAfter) &&
-    (filter.addedBefore === undefined || payload.addedAt < filter.addedBefore) &&
-    (!classes || classes.has(payload.contentClass));
 }
 
 function checkVector(vector: Float32Array, dim: number, owner: string): void {

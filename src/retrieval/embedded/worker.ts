@@ -16,6 +16,10 @@ async function answer(call: WorkerCall): Promise<WorkerReply['result']> {
       return index.delete(call.ids);
     case 'count':
       return index.count(call.filter);
+    case 'ids':
+      return index.ids(call.after, call.limit);
+    case 'vectors':
+      return index.vectors(call.ids);
     case 'query':
       return await index.query(call.queries);
   }
