@@ -1,0 +1,2 @@
+-- CreateIndex
+CREATE INDEX "Picture_tenant_perceptualHash_idx" ON "Picture"("tenant", "perceptualHash");
