@@ -288,7 +288,7 @@ export class EngineLoop {
       if (sequence.firstTokenAt === 0) sequence.firstTokenAt = performance.now();
     }
     // A [RET] is fed even when it is the last token: its own position gives the retrieval embedding.
-    if (answer.reason !== null && (answer.pendingRet === null || columns >= contextWindow)) this.#end(sequence, answer.reason);
+    if (answer.reason !== null && answer.pendingRet === null) this.#end(sequence, answer.reason);
   }
 
   #servePromptRets(sequence: Sequence, output: StepOutput, select: readonly number[], rets: readonly number[]): void {

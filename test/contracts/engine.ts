@@ -205,6 +205,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
       const info = await engine.loadAdapter(otherAdapter, 'other');
       expect(info).toMatchObject({ id: 'other', retrievalDim: tinyRetrievalDim });
       await expect(engine.loadAdapter(otherAdapter, 'other')).rejects.toMatchObject({ code: 'ENGINE_ADAPTER_EXISTS' });
+      await expect(engine.loadAdapter(`${otherAdapter}/nowhere`, 'third')).rejects.toMatchObject({ code: 'ADAPTER_MISSING' });
       const prompt = asked('Show me a dog');
       const [mine] = await engine.embedPrompts([prompt]);
       const [others] = await engine.embedPrompts([prompt], 'other');

@@ -15,6 +15,8 @@ const width = 32;
 export interface TinyFromageOptions {
   readonly family?: 'llama' | 'opt';
   readonly visualTokens?: number;
+  /** Layers that the adapters read; default the last. */
+  readonly textLayers?: readonly number[];
   /** Keys of the language model's config.json to change. */
   readonly languageModel?: Readonly<Record<string, unknown>>;
 }
@@ -24,7 +26,7 @@ export interface TinyFromageOptions {
  * @returns paths of two adapters that differ in every tensor; the first one serves
  */
 export function writeTinyFromage(folder: string, seed: number, options: TinyFromageOptions = {}): { readonly folder: string; readonly adapters: readonly [string, string] } {
-  const { family = 'llama', visualTokens = 2 } = options;
+  const { family = 'llama', visualTokens = 2, textLayers = [-1] } = options;
   mkdirSync(folder, { recursive: true });
   if (family === 'llama') writeTinyLlama(join(folder, 'lm'), seed, options.languageModel);
   else writeTinyOpt(join(folder, 'lm'), seed, options.languageModel);
@@ -32,7 +34,7 @@ export function writeTinyFromage(folder: string, seed: number, options: TinyFrom
   // OPT has <|image|> before [RET].
   const retTokenId = family === 'llama' ? tinyLlamaTokens.length + 256 : tinyOptTokens.length + 256 + 1;
   const adapters = ['adapter', 'adapter-b'].map((name, index) => {
-    saveAdapter(join(folder, name), randomAdapter(seed + 2 + index, visualTokens, retTokenId), { promptStyle: family === 'llama' ? 'chat' : 'qa' });
+    saveAdapter(join(folder, name), randomAdapter(seed + 2 + index, visualTokens, retTokenId, textLayers), { promptStyle: family === 'llama' ? 'chat' : 'qa' });
     return join(folder, name);
   });
   writeFileSync(
@@ -54,16 +56,16 @@ export function writeTinyClip(folder: string, seed: number): void {
 }
 
 /** Random maps between the tiny models. */
-export function randomAdapter(seed: number, visualTokens: number, retTokenId: number): AdapterTensors {
+export function randomAdapter(seed: number, visualTokens: number, retTokenId: number, textLayers: readonly number[] = [-1]): AdapterTensors {
   const next = normal(seed);
   const linear = (inputs: number, outputs: number): LinearMap => ({ inputs, outputs, weight: normals(next, inputs * outputs, 0.5), bias: normals(next, outputs, 0.1) });
   return {
     visualTokens,
-    textLayers: [-1],
+    textLayers,
     retTokenId,
     visualEmbeddings: linear(tinyVisionHiddenSize, visualTokens * width),
     visualFc: linear(tinyVisionHiddenSize, tinyRetrievalDim),
-    textFcs: [linear(width, tinyRetrievalDim)],
+    textFcs: textLayers.map(() => linear(width, tinyRetrievalDim)),
     retEmbedding: normals(next, width, 1),
     logitScale: Math.log(1 / 0.07),
   };

@@ -1,0 +1,161 @@
+// What the engine promises over time: room for others, slots given back, failures kept apart, nothing of
+// one chat in another, memory that does not grow.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { createEngine, type EngineParts } from '../../src/engine/index.ts';
+import type { Engine, GenerateRequest } from '../../src/engine/types.ts';
+import { loadFromage } from '../../src/model/index.ts';
+import { exchangeAdapters } from './adapter-exchange.ts';
+import { asked, collect } from './collect.ts';
+import { tinyEngine, tinyModel } from './tiny-engine.ts';
+
+const model = tinyModel(41);
+const endless = { maxNewTokens: 100_000, maxNumRets: 0 } as const;
+
+test('a cancel frees the slot within one step', async () => {
+  const engine = await tinyEngine(model, { maxRows: 2 });
+  const controller = new AbortController();
+  const others = new AbortController();
+  const other = collect(engine, { prompt: asked('I talk on'), decoding: endless, signal: others.signal });
+  const stream = engine.generate({ prompt: asked('Hello'), decoding: endless, signal: controller.signal })[Symbol.asyncIterator]();
+  for (let event = await stream.next(); event.value?.type !== 'text'; event = await stream.next());
+  const before = (await engine.stats()).steps;
+  controller.abort();
+  for (let event = await stream.next(); !event.done; event = await stream.next());
+  const after = await engine.stats();
+  expect(after.steps - before).toBeLessThanOrEqual(1);
+  expect(after.running).toBe(1);
+  others.abort();
+  await other;
+  await engine.close();
+});
+
+test('a long prompt makes those who talk wait for no more than a chunk at a time', async () => {
+  const parts = await loadFromage(model.load);
+  const lengths: number[] = [];
+  const engine = createEngine(
+    { ...parts, languageModel: watched(parts, (rows) => lengths.push(rows.reduce((sum, row) => sum + row.embeds.length / parts.languageModel.config.embedSize, 0))) },
+    { limits: { busyTokens: 16 }, checkInvariants: true, drainMs: 0 },
+  );
+  const controller = new AbortController();
+  const talker = collect(engine, { prompt: asked('Hello'), decoding: endless, signal: controller.signal });
+  while ((await engine.stats()).generatedTokens < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  const from = lengths.length;
+  await collect(engine, { prompt: asked('long '.repeat(60)), decoding: { maxNewTokens: 1 } });
+  const during = lengths.slice(from);
+  expect(Math.max(...during)).toBeLessThanOrEqual(16);
+  // Between two chunks the talker's decode step runs each time.
+  const chunks = during.flatMap((length, i) => (length > 1 ? [i] : []));
+  expect(chunks.length).toBeGreaterThan(10);
+  for (let i = 1; i < chunks.length; i++) expect(chunks[i]! - chunks[i - 1]!).toBeGreaterThanOrEqual(2);
+  controller.abort();
+  await talker;
+  await engine.close();
+});
+
+test('a step that fails ends its own requests and no others', async () => {
+  const parts = await loadFromage(model.load);
+  let steps = 0;
+  const engine = createEngine(
+    { ...parts, languageModel: watched(parts, () => { if (++steps === 6) throw new Error('the device is gone'); }) },
+    { checkInvariants: true, drainMs: 0, maxRows: 1 },
+  );
+  const [first, second] = await Promise.allSettled([
+    collect(engine, { prompt: asked('one'), decoding: { maxNewTokens: 30, maxNumRets: 0 } }),
+    collect(engine, { prompt: asked('two'), decoding: { maxNewTokens: 30, maxNumRets: 0 } }),
+  ]);
+  expect(first).toMatchObject({ status: 'rejected', reason: { code: 'INTERNAL', what: 'the device is gone' } });
+  expect(second).toMatchObject({ status: 'fulfilled', value: { end: { reason: 'length' } } });
+  expect(await engine.stats()).toMatchObject({ running: 0, queued: 0 });
+  await engine.close();
+});
+
+test('close lets a running answer end, refuses what waits, and cancels what takes too long', async () => {
+  const engine = await tinyEngine(model, { maxRows: 2, drainMs: 100 });
+  const short = collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 20, maxNumRets: 0 } });
+  const long = collect(engine, { prompt: asked('Hello'), decoding: endless });
+  const waiting = collect(engine, { prompt: asked('Hello'), decoding: endless });
+  const refused = expect(waiting).rejects.toMatchObject({ code: 'ENGINE_CLOSED', retryable: true });
+  while ((await engine.stats()).running < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  await engine.close();
+  await refused;
+  expect((await short).end.reason).toBe('length');
+  expect((await long).end.reason).toBe('cancelled');
+});
+
+test('a conversation longer than the window ends in words, and the oldest turns go first', async () => {
+  const engine = await tinyEngine(model);
+  const { end } = await collect(engine, { prompt: asked('x'), decoding: { ...endless } });
+  expect(end.reason).toBe('length');
+  expect(end.usage.promptTokens + end.usage.newTokens).toBe((await engine.info()).contextWindow);
+  const turns = Array.from({ length: 9 }, (_, i) => ({ role: i % 2 === 0 ? ('user' as const) : ('assistant' as const), parts: [{ type: 'text' as const, text: `${i} `.repeat(30) }] }));
+  const cut = await collect(engine, { prompt: { kind: 'turns', turns }, decoding: { maxNewTokens: 100 } });
+  expect(cut.started!.droppedTurns).toBeGreaterThan(0);
+  expect(cut.end.usage.droppedTurns).toBe(cut.started!.droppedTurns);
+  await engine.close();
+});
+
+describe('isolation', () => {
+  let shared: Engine;
+  let fresh: Engine;
+  beforeAll(async () => {
+    shared = await tinyEngine(model, { maxRows: 3, prefixCacheBytes: 200_000 });
+    fresh = await tinyEngine(model, { prefixCacheBytes: 0 });
+  });
+  afterAll(() => Promise.all([shared.close(), fresh.close()]));
+
+  test('whatever the chats say at the same time, each gets what it would get alone, and nothing cached of another', async () => {
+    const words = fc.constantFrom('Hello', 'Hello there', 'Show me a dog', 'My secret is 42', 'Goodbye');
+    const message = fc.record({ chat: fc.constantFrom('a', 'b', 'c'), words, seed: fc.nat(3) });
+    const said = new Set<string>();
+    const alone = new Map<string, Promise<readonly number[]>>();
+    let hits = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 6 }), async (messages) => {
+        await Promise.all(
+          messages.map(async (one) => {
+            const request: GenerateRequest = { prompt: asked(one.words), decoding: { maxNewTokens: 6, temperature: 1 }, seed: one.seed };
+            const key = `${one.words} ${one.seed}`;
+            if (!alone.has(key)) alone.set(key, collect(fresh, request).then(({ end }) => end.tokenIds));
+            const before = said.has(one.chat);
+            const answer = await collect(shared, { ...request, conversation: one.chat });
+            expect(answer.end.tokenIds).toEqual(await alone.get(key));
+            if (answer.end.usage.cachedTokens > 0) {
+              hits++;
+              // Somebody of this very chat must have spoken before, or at the same time.
+              expect(before || messages.filter(({ chat }) => chat === one.chat).length > 1).toBe(true);
+            }
+          }),
+        );
+        for (const { chat } of messages) said.add(chat);
+      }),
+      { numRuns: 40 },
+    );
+    expect(hits).toBeGreaterThan(10);
+    expect((await collect(shared, { prompt: asked('My secret is 42'), conversation: 'newcomer' })).end.usage.cachedTokens).toBe(0);
+  });
+});
+
+test('memory stays flat over 200 exchanges of adapters', async () => {
+  const engine = await tinyEngine(model);
+  const grownMb = await exchangeAdapters(engine, model.adapters[1], 200);
+  console.log(`200 exchanges of adapters: resident memory grew by ${grownMb.toFixed(1)} MB`);
+  expect(grownMb).toBeLessThan(40);
+  await engine.close();
+});
+
+/** The model's own language model, told before each step which rows it is to run. */
+function watched(parts: EngineParts, onStep: (rows: Parameters<EngineParts['languageModel']['step']>[1]) => void): EngineParts['languageModel'] {
+  const { languageModel } = parts;
+  return {
+    config: languageModel.config,
+    weights: languageModel.weights,
+    embed: (ids) => languageModel.embed(ids),
+    createCache: (slots) => languageModel.createCache(slots),
+    async step(cache, rows) {
+      onStep(rows);
+      return languageModel.step(cache, rows);
+    },
+    close: () => languageModel.close(),
+  };
+}
