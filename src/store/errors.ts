@@ -54,7 +54,7 @@ export function asStoreError(thrown: unknown): FromageError {
   if (has(trace, 'SQLITE_CORRUPT', 'SQLITE_NOTADB')) {
     return new FromageError({ code: 'STORE_DAMAGED', what: 'the database file is damaged or no SQLite database', todo: 'put back a backup (backups/ in the data folder) or a copy of your own', cause });
   }
-  if (has(trace, 'SQLITE_CANTOPEN', 'ENOENT', 'ENOTDIR')) {
+  if (has(trace, 'SQLITE_CANTOPEN', 'ENOENT', 'ENOTDIR', 'EEXIST')) {
     return new FromageError({ code: 'STORE_OPEN', what: 'the database or a picture file cannot be opened', why: trace.message, todo: 'check that the data folder exists and is a local folder', cause });
   }
   if (has(trace, 'SQLITE_IOERR', 'EIO')) {

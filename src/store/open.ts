@@ -1,5 +1,5 @@
 // Opens the store: connects, brings the database to this program's level, and hands out every contract.
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { FromageError } from '../errors.ts';
 import type { ChatStore } from '../chat/contracts.ts';
@@ -55,6 +55,19 @@ function targetOf({ dataDir, databaseUrl }: StoreOptions): { kind: 'sqlite'; fil
   throw new FromageError({ code: 'STORE_URL', what: 'DATABASE_URL is not one that Fromage knows', todo: 'use postgres://user:password@host:5432/database, or file:name.db for SQLite, or leave it out' });
 }
 
+/** Makes a folder step by step: Node's own recursion calls a read-only disk a missing folder. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await makeFolder(path);
+  }
+}
+
 async function openDatabase(options: StoreOptions): Promise<{ database: Database; migrated: readonly string[]; backups: string | null }> {
   const target = targetOf(options);
   const targets = await import('./migration-targets.ts');
@@ -67,7 +80,7 @@ async function openDatabase(options: StoreOptions): Promise<{ database: Database
   const major = Number(process.versions.node.split('.')[0]);
   if (major < oldestNode) throw new FromageError({ code: 'STORE_NODE', what: `Node ${process.versions.node} is too old for SQLite`, why: `Node ${oldestNode}.12 or newer is needed`, todo: 'start through npm start or npx fromage, which bring their own Node, or install a newer one' });
   const { connectSqlite, openSqlite } = await import('./sqlite.ts');
-  await mkdir(dirname(target.file), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(target.file));
   const connection = await connectSqlite(target.file);
   try {
     const migrated = await migrate(targets.sqliteTarget(connection, target.file), readMigrations('sqlite'));
@@ -86,7 +99,7 @@ async function openDatabase(options: StoreOptions): Promise<{ database: Database
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   try {
-    await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+    await makeFolder(resolve(options.dataDir));
     const { database, migrated, backups } = await openDatabase(options);
     const files = createFiles(database, join(resolve(options.dataDir), 'pictures'));
     const [inbox, outbox, limits] = [createInbox(database), createOutbox(database), createLimits(database)];
