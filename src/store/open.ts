@@ -1,5 +1,5 @@
 // Opens the store: connects, brings the database to this program's level, and hands out every contract.
-import { mkdir, stat } from 'node:fs/promises';
+import { access, constants, mkdir, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { FromageError } from '../errors.ts';
 import type { ChatStore } from '../chat/contracts.ts';
@@ -81,6 +81,8 @@ async function openDatabase(options: StoreOptions): Promise<{ database: Database
   if (major < oldestNode) throw new FromageError({ code: 'STORE_NODE', what: `Node ${process.versions.node} is too old for SQLite`, why: `Node ${oldestNode}.12 or newer is needed`, todo: 'start through npm start or npx fromage, which bring their own Node, or install a newer one' });
   const { connectSqlite, openSqlite } = await import('./sqlite.ts');
   await makeFolder(dirname(target.file));
+  // SQLite calls a folder in which it can make no file beside the database one that it cannot open.
+  await access(dirname(target.file), constants.W_OK);
   const connection = await connectSqlite(target.file);
   try {
     const migrated = await migrate(targets.sqliteTarget(connection, target.file), readMigrations('sqlite'));

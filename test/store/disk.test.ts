@@ -80,10 +80,31 @@ describe('a small disk', () => {
     expect(outcome.turns).toEqual([]);
   });
 
-  (canMount ? test : test.skip)('read-only: a clear error at once (skipped where no file system may be mounted)', async () => {
+  (canMount ? test : test.skip)('full, then freed: the same store goes on (skipped where no file system may be mounted)', async () => {
     rmSync(join(disk(), 'another'), { recursive: true, force: true });
+    rmSync(join(disk(), 'data'), { recursive: true, force: true });
+    const store = await openStore({ dataDir: join(disk(), 'again') });
+    const accept = (i: number) => store.inbox.accept({ platform: 'test', updateId: String(i), lane: 'test:1', payload: 'x'.repeat(5000) });
+    const codes = new Set<string>();
+    const ballast = join(disk(), 'ballast');
+    let next = 0;
+    for (let round = 0; round < 3; round++) {
+      await accept(next++);
+      // Leaves between nothing and a few pages.
+      spawnSync('bash', ['-c', `dd if=/dev/zero of=${ballast} bs=1k 2>/dev/null; truncate -s -${round * 6}K ${ballast}`]);
+      for (let i = 0; i < 8; i++) await accept(1000 + next + i).catch((error: { code: string }) => codes.add(error.code));
+      await expect(store.files.put(new Uint8Array(30_000).fill(round), { mimeType: 'image/png', width: 1, height: 1 })).rejects.toMatchObject({ code: 'STORE_DISK_FULL' });
+      rmSync(ballast);
+      next += 100;
+    }
+    expect([...codes]).toEqual(['STORE_DISK_FULL']);
+    expect(await accept(next)).toBe('stored');
+    await store.close();
+  });
+
+  (canMount ? test : test.skip)('read-only: a clear error at once (skipped where no file system may be mounted)', async () => {
     execFileSync('mount', ['-o', 'remount,ro', disk()]);
-    const outcome = fill(join(disk(), 'data'));
+    const outcome = fill(join(disk(), 'again'));
     expect(outcome.problem).toMatchObject({ code: 'STORE_READ_ONLY' });
     expect(fill(join(disk(), 'new')).problem).toMatchObject({ code: 'STORE_READ_ONLY' });
     execFileSync('mount', ['-o', 'remount,rw', disk()]);
