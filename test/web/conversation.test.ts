@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { dataUrl, startTestServer, type TestServer } from './server.ts';
+
+let running: TestServer;
+beforeAll(async () => {
+  running = await startTestServer();
+});
+afterAll(() => running.close());
+
+const anna = '11111111-1111-4111-8111-111111111111';
+const boris = '22222222-2222-4222-8222-222222222222';
+
+interface Event {
+  readonly type: string;
+  readonly answerId?: string;
+  readonly text?: string;
+  readonly pictures?: { readonly id: string; readonly url: string; readonly alt: string }[];
+}
+
+async function call(visitor: string, path: string, method = 'GET', body?: unknown): Promise<Response> {
+  return fetch(running.url + path, { method, headers: { 'x-fromage-visitor': visitor, ...(body ? { 'content-type': 'application/json' } : {}) }, ...(body ? { body: JSON.stringify(body) } : {}) });
+}
+
+async function ask(visitor: string, message: object): Promise<Event[]> {
+  const text = await (await call(visitor, '/api/messages', 'POST', { settings: { maxNewTokens: 12 }, ...message })).text();
+  return text
+    .split('\n\n')
+    .filter((block) => block.startsWith('data: '))
+    .map((block) => JSON.parse(block.slice(6)) as Event);
+}
+
+async function conversation(visitor: string) {
+  return (await (await call(visitor, '/api/conversation')).json()) as { turns: { role: string; parts: { type: string; text?: string; url?: string; alt?: string }[]; answerId: string | null; vote: string | null }[] };
+}
+
+test('a question with a picture and its answer are there again when the page is opened anew', async () => {
+  const events = await ask(anna, { text: 'What is this?', images: [await dataUrl('teal')], showMe: true });
+  expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(['question', 'started', 'pictures', 'end']));
+  const { turns } = await conversation(anna);
+  expect(turns.map(({ role }) => role)).toEqual(['user', 'assistant']);
+  expect(turns[0]!.parts.map(({ type }) => type)).toEqual(['image', 'text']);
+  const sent = await fetch(running.url + turns[0]!.parts[0]!.url);
+  expect(sent.headers.get('content-type')).toMatch(/^image\//);
+  const shown = turns[1]!.parts.find(({ type }) => type === 'image');
+  expect(shown).toMatchObject({ alt: events.find(({ type }) => type === 'pictures')!.pictures![0]!.alt });
+});
+
+test('a picture shown once in a conversation is not shown again', async () => {
+  const first = await ask(boris, { text: 'Show me something', showMe: true });
+  const second = await ask(boris, { text: 'Show me any other', showMe: true });
+  const shown = (events: Event[]) => events.flatMap(({ pictures }) => pictures ?? []).map(({ id }) => id);
+  expect(shown(first)).toHaveLength(1);
+  expect(shown(second)).toHaveLength(1);
+  expect(shown(second)).not.toEqual(shown(first));
+});
+
+test('a vote is kept, changed, and taken back', async () => {
+  const { turns } = await conversation(anna);
+  const answerId = turns.at(-1)!.answerId!;
+  for (const value of ['up', 'down', null]) {
+    expect((await call(anna, '/api/votes', 'POST', { answerId, value })).status).toBe(200);
+    expect((await conversation(anna)).turns.at(-1)!.vote).toBe(value);
+  }
+  expect((await call(anna, '/api/votes', 'POST', { answerId: 'nothing', value: 'up' })).status).toBe(404);
+});
+
+test('one visitor sees nothing of another', async () => {
+  const mine = JSON.stringify(await conversation(anna));
+  expect(JSON.stringify(await conversation(boris))).not.toContain('What is this?');
+  expect(mine).not.toContain('any other');
+});
+
+test('clearing forgets the conversation, and forgetting removes everything of a visitor', async () => {
+  expect((await call(boris, '/api/conversation', 'DELETE')).status).toBe(200);
+  expect((await conversation(boris)).turns).toEqual([]);
+  const zip = await call(anna, '/api/mydata');
+  expect(new Uint8Array(await zip.arrayBuffer()).subarray(0, 2)).toEqual(Uint8Array.of(0x50, 0x4b));
+  const report = (await (await call(anna, '/api/forget', 'POST', {})).json()) as { turns: number };
+  expect(report.turns).toBeGreaterThan(0);
+  expect((await conversation(anna)).turns).toEqual([]);
+});
+
+test('a picture added to the gallery is found at once, and can be removed again', async () => {
+  const added = (await (await call(anna, '/api/gallery', 'POST', { image: await dataUrl('magenta'), caption: 'a magenta square' })).json()) as { id: string };
+  const search = async () => ((await (await call(anna, '/api/gallery?q=magenta&limit=60')).json()) as { pictures: { id: string }[] }).pictures.map(({ id }) => id);
+  expect(await search()).toContain(added.id);
+  expect((await call(anna, `/api/gallery/${added.id}`, 'DELETE')).status).toBe(200);
+  expect(await search()).not.toContain(added.id);
+});
+
+test.each([
+  ['an empty message', { text: '  ' }],
+  ['a picture that is none', { images: ['data:image/png;base64,bm90IGEgcGljdHVyZQ=='] }],
+  ['nine pictures', { text: 'x', images: Array.from({ length: 9 }, () => 'data:image/png;base64,AAAA') }],
+])('%s is refused in words', async (_name, message) => {
+  const response = await call(boris, '/api/messages', 'POST', message);
+  expect(response.status).toBe(400);
+  expect(((await response.json()) as { error: { message: string } }).error.message).toMatch(/\w+ \w+/);
+});
+
+test('a request without a visitor is refused', async () => {
+  expect((await fetch(`${running.url}/api/conversation`)).status).toBe(400);
+});
