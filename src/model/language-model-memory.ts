@@ -1,5 +1,6 @@
 // What a language model takes, from its configuration alone: how many weights it has, and which form of
 // them suits its size.
+import type { DType } from '../formats/types.ts';
 import type { ModelConfig } from './language-model-config.ts';
 import type { WeightScheme } from './language-model-weights.ts';
 import { weightsLayout } from './graphs/language-model.ts';
@@ -14,8 +15,12 @@ export function countWeights(config: ModelConfig): number {
   return [...weightsLayout(config, anyTensor).matrices.values()].reduce((sum, spec) => sum + rowsOf(spec) * spec.columns, 0);
 }
 
-/** What `auto` means for a model of this size. */
-export function chooseScheme(config: ModelConfig): WeightScheme {
+/**
+ * What `auto` means: float32 for tiny models, 4 bits for those stored so (their levels are kept) and for very
+ * large ones, else 8 bits.
+ */
+export function chooseScheme(config: ModelConfig, dtypes: readonly DType[]): WeightScheme {
+  if (dtypes.some((dtype) => dtype === 'Q4_1')) return 'q4';
   const weights = countWeights(config);
   return weights < tinyModel ? 'fp32' : weights <= largeModel ? 'q8' : 'q4';
 }

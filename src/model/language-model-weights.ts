@@ -4,7 +4,7 @@ import { FromageError } from '../errors.ts';
 import type { TensorLocation, WeightStore } from '../formats/types.ts';
 import type { ExternalTensor } from '../onnx/graph/index.ts';
 import type { ModelConfig } from './language-model-config.ts';
-import { type Bits, blockSize, quantizedRowBytes, quantizeRows, repackBlocks, uninterleaveHeads, widenBlocks } from './quantize.ts';
+import { type Bits, isBlockDType, meanColumns, quantizedRowBytes, quantizeRows, repackBlocks, uninterleaveHeads, widenBlocks } from './quantize.ts';
 import { type CacheEntry, openWeightsCache } from './weights-cache.ts';
 import type { MatrixPart, MatrixSpec, VectorPart, WeightsLayout } from './weights-layout.ts';
 
@@ -20,7 +20,7 @@ export type MatrixWeight =
       readonly rows: number;
       readonly columns: number;
       readonly bits: Bits;
-      /** Columns that multiply the inputs themselves; any more multiply the means of the inputs' blocks of 32. */
+      /** Columns that multiply the inputs themselves; any more are those of `repackBlocks`. */
       readonly inputColumns: number;
       readonly data: ExternalTensor;
       readonly scales: ExternalTensor;
@@ -46,8 +46,6 @@ export interface WeightsOptions {
   /** Called while weights are converted, with the part done in (0, 1]. */
   readonly onProgress?: (done: number) => void;
 }
-
-const fourBitBlocks: ReadonlySet<string> = new Set(['Q4_0', 'Q4_1']);
 
 /** Rows handled at once: bounds memory at 64 MB of float32 for a width of 16384. */
 const chunkRows = 1024;
@@ -112,10 +110,11 @@ function planMatrix(name: string, spec: MatrixSpec, located: readonly TensorLoca
     });
     return (cached) => ({ kind: 'float32', rows, columns, parts: [known(cached, name)] });
   }
-  // Rounded to 4 bits a second time, levels of 4-bit blocks lose far too much: either all parts keep theirs, or 8 bits.
-  const repacked = wanted === 4 && located.every((tensor) => fourBitBlocks.has(tensor.dtype));
-  const bits = repacked || !located.some((tensor) => tensor.dtype.startsWith('Q')) ? wanted : 8;
-  const stored = repacked ? columns + columns / blockSize : columns;
+  // Rounded to 4 bits a second time, levels of 4-bit blocks lose far too much: they are kept, or made 8 bits.
+  const repacked = wanted === 4 && located.every((tensor) => tensor.dtype === 'Q4_1');
+  const bits = repacked || !located.some((tensor) => isBlockDType(tensor.dtype)) ? wanted : 8;
+  const { means, padding } = meanColumns(columns);
+  const stored = repacked ? columns + 2 * means + padding : columns;
   const perRow = quantizedRowBytes(stored, bits);
   const blocks = perRow.scales / 4;
   const names = { data: `${name}.data`, scales: `${name}.scales`, zeroPoints: `${name}.zero_points` };
@@ -129,9 +128,12 @@ function planMatrix(name: string, spec: MatrixSpec, located: readonly TensorLoca
       for (const { part, first, count, whole } of chunksOf(spec)) {
         const { dtype, byteLength } = store.locate(part.tensor);
         const rowBytes = byteLength / part.rows;
-        const quantized = dtype.startsWith('Q')
-          ? (repacked ? repackBlocks : widenBlocks)(whole(() => store.readBytes(part.tensor)).subarray(first * rowBytes, (first + count) * rowBytes), dtype, count, columns)
-          : quantizeRows(store.readRowsFloat32(part.tensor, first, count), count, columns, bits);
+        const blocksOfRows = (): Uint8Array => whole(() => store.readBytes(part.tensor)).subarray(first * rowBytes, (first + count) * rowBytes);
+        const quantized = repacked
+          ? repackBlocks(blocksOfRows(), count, columns)
+          : isBlockDType(dtype)
+            ? widenBlocks(blocksOfRows(), dtype, count, columns)
+            : quantizeRows(store.readRowsFloat32(part.tensor, first, count), count, columns, bits);
         yield [ordered(bytes(quantized.scales), perRow.scales, part), ordered(quantized.data, perRow.data, part), ordered(quantized.zeroPoints, perRow.zeroPoints, part)];
       }
     },

@@ -14,7 +14,7 @@ import type { KvCache, LanguageModel, StepOutput, StepRow } from './types.ts';
 export interface OpenWeightsOptions {
   /** A folder in Hugging Face's layout, or a GGUF file. */
   readonly source: string;
-  /** `auto`: float32 for tiny models, 8 bits up to about two billion weights, 4 bits beyond. */
+  /** `auto`: float32 for tiny models, 4 bits for those stored so and for very large ones, else 8 bits. */
   readonly weights: WeightScheme | 'auto';
   /** Where converted weights are kept; may be emptied at any time. */
   readonly cacheDir: string;
@@ -42,7 +42,7 @@ export async function openLanguageModelWeights(options: OpenWeightsOptions): Pro
   const store = openWeights(options.source);
   try {
     const config = readLanguageModelConfig(options.source, store);
-    const scheme = options.weights === 'auto' ? chooseScheme(config) : options.weights;
+    const scheme = options.weights === 'auto' ? chooseScheme(config, [...store.tensors.values()].map((tensor) => tensor.dtype)) : options.weights;
     const layout = weightsLayout(config, (tensor) => store.tensors.has(tensor));
     return await prepareWeights(config, layout, store, { scheme, cacheDir: options.cacheDir, ...(options.onProgress ? { onProgress: options.onProgress } : {}) });
   } catch (error) {

@@ -64,11 +64,9 @@ export function quantizeRows(values: Float32Array, rows: number, columns: number
  *
  * @param bytes the stored blocks of `[rows, columns]`; columns are whole blocks
  */
-export function widenBlocks(bytes: Uint8Array, dtype: DType, rows: number, columns: number): QuantizedRows {
-  const layout = blockLayouts[dtype as keyof typeof blockLayouts];
-  if (layout === undefined || columns % blockSize !== 0) {
-    throw new FromageError({ code: 'MODEL_QUANTIZE', what: `rows of ${columns} ${dtype} values cannot be widened to 8-bit blocks` });
-  }
+export function widenBlocks(bytes: Uint8Array, dtype: BlockDType, rows: number, columns: number): QuantizedRows {
+  checkWhole(columns, dtype);
+  const layout = blockLayouts[dtype];
   const count = rows * (columns / blockSize);
   const out = emptyRows(rows, columns, 8);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -100,59 +98,79 @@ export function widenBlocks(bytes: Uint8Array, dtype: DType, rows: number, colum
   return out;
 }
 
+/** Columns that repacked rows have behind their own: see `repackBlocks`. */
+export function meanColumns(columns: number): { readonly means: number; readonly padding: number } {
+  const means = columns / blockSize;
+  return { means, padding: Math.ceil(means / blockSize) * blockSize - means };
+}
+
 /**
- * Rewrites Q4_0 and Q4_1 blocks as 4-bit blocks without rounding their levels. The zero point of Q4_1,
- * -m/d, is rounded to a whole number; what that leaves over, m + d·z per block, times the block's sum of
- * inputs, is one more column of the product: `[rows, columns / 32]` of them are appended to each row, as
- * factors of the blocks' means.
+ * Rewrites Q4_1 blocks as 4-bit blocks without rounding their levels. The zero point of Q4_1, -m/d, is
+ * rounded to a whole number; what that leaves over, m + d·z per block, times the block's sum of inputs, is
+ * one more column of the product. These columns, as factors of the blocks' means, follow the row's own,
+ * in 4-bit blocks too, and after them, from the next whole block on, what their rounding left over.
  *
- * @returns rows of `columns + columns / 32` values
+ * @returns rows of `columns + means + padding + means` values (`meanColumns`)
  */
-export function repackBlocks(bytes: Uint8Array, dtype: DType, rows: number, columns: number): QuantizedRows {
-  if ((dtype !== 'Q4_0' && dtype !== 'Q4_1') || columns % blockSize !== 0) {
-    throw new FromageError({ code: 'MODEL_QUANTIZE', what: `rows of ${columns} ${dtype} values cannot be repacked as 4-bit blocks` });
-  }
-  const layout = blockLayouts[dtype];
-  const blocks = columns / blockSize;
-  const out = emptyRows(rows, columns + blocks, 4);
-  const perRow = quantizedRowBytes(columns + blocks, 4);
+export function repackBlocks(bytes: Uint8Array, rows: number, columns: number): QuantizedRows {
+  checkWhole(columns, 'Q4_1');
+  const { means, padding } = meanColumns(columns);
+  const out = emptyRows(rows, columns + 2 * means + padding, 4);
+  const perRow = quantizedRowBytes(columns + 2 * means + padding, 4);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const levels = new Uint8Array(blockSize);
-  const leftOver = new Float32Array(blocks);
+  const factors = new Float32Array(means);
   for (let row = 0; row < rows; row++) {
-    for (let block = 0; block < blocks; block++) {
-      const at = (row * blocks + block) * layout.bytes;
+    for (let block = 0; block < means; block++) {
+      const at = (row * means + block) * blockLayouts.Q4_1.bytes;
       const d = half(view.getUint16(at, true));
-      const m = dtype === 'Q4_1' ? half(view.getUint16(at + 2, true)) : -8 * d;
+      const m = half(view.getUint16(at + 2, true));
       const zero = d === 0 ? 0 : Math.min(15, Math.max(0, Math.round(-m / d)));
-      leftOver[block] = (m + d * zero) * blockSize;
+      factors[block] = (m + d * zero) * blockSize;
       out.scales[(row * perRow.scales) / 4 + block] = d;
       out.zeroPoints[row * perRow.zeroPoints + (block >> 1)]! |= zero << (4 * (block & 1));
-      spread(bytes, at + layout.header, levels, 0, 1);
+      spread(bytes, at + blockLayouts.Q4_1.header, levels, 0, 1);
       const to = row * perRow.data + block * 16;
       for (let i = 0; i < 16; i++) out.data[to + i] = levels[2 * i]! | (levels[2 * i + 1]! << 4);
     }
-    appendColumns(out, row, perRow, blocks, quantizeRows(leftOver, 1, blocks, 4));
+    const coarse = quantizeRows(factors, 1, means, 4);
+    const rest = factors.map((factor, i) => factor - (nibble(coarse.data, i) - nibble(coarse.zeroPoints, i >> 5)) * coarse.scales[i >> 5]!);
+    appendBlocks(out, row, perRow, means, coarse);
+    appendBlocks(out, row, perRow, means + coarse.scales.length, quantizeRows(rest, 1, means, 4));
   }
   return out;
 }
 
-/** Puts one row of 4-bit blocks behind the `blocks` that a row already has. */
-function appendColumns(out: QuantizedRows, row: number, perRow: { data: number; scales: number; zeroPoints: number }, blocks: number, more: QuantizedRows): void {
+/** Puts one row of 4-bit blocks behind the `blocks` that row `row` of `out` already has. */
+function appendBlocks(out: QuantizedRows, row: number, perRow: { data: number; scales: number; zeroPoints: number }, blocks: number, more: QuantizedRows): void {
   out.data.set(more.data, row * perRow.data + blocks * 16);
   out.scales.set(more.scales, (row * perRow.scales) / 4 + blocks);
-  for (let i = 0; i < more.scales.length; i++) {
-    const zero = (more.zeroPoints[i >> 1]! >> (4 * (i & 1))) & 15;
+  more.scales.forEach((_, i) => {
     const block = blocks + i;
-    out.zeroPoints[row * perRow.zeroPoints + (block >> 1)]! |= zero << (4 * (block & 1));
-  }
+    out.zeroPoints[row * perRow.zeroPoints + (block >> 1)]! |= nibble(more.zeroPoints, i) << (4 * (block & 1));
+  });
 }
 
-const blockLayouts = {
+function nibble(bytes: Uint8Array, index: number): number {
+  return (bytes[index >> 1]! >> (4 * (index & 1))) & 15;
+}
+
+function checkWhole(columns: number, dtype: DType): void {
+  if (columns % blockSize !== 0) throw new FromageError({ code: 'MODEL_QUANTIZE', what: `a row of ${columns} ${dtype} values is not whole blocks of ${blockSize}` });
+}
+
+/** Element types that come in blocks of 32. */
+export type BlockDType = 'Q4_0' | 'Q4_1' | 'Q8_0';
+
+const blockLayouts: Readonly<Record<BlockDType, { readonly bytes: number; readonly header: number }>> = {
   Q4_0: { bytes: 18, header: 2 },
   Q4_1: { bytes: 20, header: 4 },
   Q8_0: { bytes: 34, header: 2 },
-} as const;
+};
+
+export function isBlockDType(dtype: DType): dtype is BlockDType {
+  return dtype in blockLayouts;
+}
 
 /**
  * Undoes the interleaving of q and k rows that GGUF's converter applies: within each head its row

@@ -1,5 +1,6 @@
 // The lowering for running: fused kernels of com.microsoft, and block-quantised products.
 import type { GraphBuilder, Value } from '../../onnx/graph/index.ts';
+import { blockSize, meanColumns } from '../quantize.ts';
 import { addBias, floatProducts, join, type Linear, type Norm, type Ops } from './ops.ts';
 
 const contrib = 'com.microsoft';
@@ -10,12 +11,23 @@ export interface FusedOptions {
 }
 
 export function fusedOps(graph: GraphBuilder, options: FusedOptions): Ops {
+  const zeros = new Map<number, Value>();
+  /** The inputs with the means of their blocks behind them, twice: what `repackBlocks` multiplies by. */
+  const withMeans = (x: Value, { name, weight }: Linear): Value => {
+    const { padding } = meanColumns(weight.kind === 'blocks' ? weight.inputColumns : weight.columns);
+    const means = graph.op('AveragePool', [x], { kernel_shape: [blockSize], strides: [blockSize] }, { name: `${name}/means` });
+    if (padding === 0) return graph.op('Concat', [x, means, means], { axis: -1 }, { name: `${name}/inputs` });
+    // Nothing of a padding's length is at hand but a slice of the inputs: made 0 once, used by all layers.
+    const filled = zeros.get(padding) ?? graph.op('Mul', [graph.op('Slice', [x, graph.ints([0]), graph.ints([padding]), graph.ints([-1])]), graph.scalar(0)]);
+    zeros.set(padding, filled);
+    return graph.op('Concat', [x, means, filled, means], { axis: -1 }, { name: `${name}/inputs` });
+  };
   const products = (x: Value, linear: Linear): Value[] => {
     const { name, weight } = linear;
     if (weight.kind === 'float32') return floatProducts(graph, x, name, weight);
     const operands = [graph.external(`${name}.data`, weight.data), graph.external(`${name}.scales`, weight.scales), graph.external(`${name}.zero_points`, weight.zeroPoints)];
     const attributes = { K: weight.columns, N: weight.rows, bits: weight.bits, block_size: 32, accuracy_level: options.accuracyLevel };
-    return [graph.op('MatMulNBits', [withMeans(graph, x, linear), ...operands], attributes, { domain: contrib, name: `${name}/product` })];
+    return [graph.op('MatMulNBits', [weight.columns === weight.inputColumns ? x : withMeans(x, linear), ...operands], attributes, { domain: contrib, name: `${name}/product` })];
   };
   const normInputs = (norm: Norm): Value[] => {
     const length = norm.weight.length;
@@ -49,11 +61,4 @@ export function fusedOps(graph: GraphBuilder, options: FusedOptions): Ops {
     },
   };
   return ops;
-}
-
-/** The inputs and, where the weights ask for them, the mean of each block of 32 behind them. */
-function withMeans(graph: GraphBuilder, x: Value, { name, weight }: Linear): Value {
-  if (weight.kind === 'float32' || weight.columns === weight.inputColumns) return x;
-  const means = graph.op('AveragePool', [x], { kernel_shape: [32], strides: [32] }, { name: `${name}/means` });
-  return graph.op('Concat', [x, means], { axis: -1 }, { name: `${name}/inputs` });
 }
