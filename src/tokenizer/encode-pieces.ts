@@ -3,11 +3,11 @@
 import type { AddedTokenSpec } from './spec.ts';
 import type { TextPiece, Tokenizer } from './types.ts';
 
-/** See `Tokenizer.encodePieces`. @param reserved contents of special tokens with their ids */
-export function encodePieces(tokenizer: Tokenizer, pieces: readonly TextPiece[], added: readonly AddedTokenSpec[], reserved: ReadonlyMap<string, number>): number[] {
-  const flags = new Map(added.map((token) => [token.content, token]));
+/** See `Tokenizer.encodePieces`. */
+export function encodePieces(tokenizer: Tokenizer, pieces: readonly TextPiece[], added: readonly AddedTokenSpec[]): number[] {
+  const byContent = new Map(added.filter((token) => token.content.trim() !== '').map((token) => [token.content, token]));
   // Longest first, so that a marker that begins another is not taken for it.
-  const markers = [...reserved.keys()].sort((a, b) => b.length - a.length).map((marker) => marker.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const markers = [...byContent.keys()].sort((a, b) => b.length - a.length).map((marker) => marker.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   const splitter = new RegExp(`(${markers.join('|')})`);
   let ids: number[] = [];
   let run = '';
@@ -25,14 +25,14 @@ export function encodePieces(tokenizer: Tokenizer, pieces: readonly TextPiece[],
   for (const { text, trusted } of pieces) {
     const parts = trusted && markers.length > 0 ? text.split(splitter) : [text];
     for (const [index, part] of parts.entries()) {
-      const id = index % 2 === 1 ? reserved.get(part) : undefined;
-      if (id === undefined) {
+      const marker = index % 2 === 1 ? byContent.get(part) : undefined;
+      if (marker === undefined) {
         append(part);
         continue;
       }
-      endRun(flags.get(part)?.lstrip ?? false);
-      stripNext = flags.get(part)?.rstrip ?? false;
-      ids.push(id);
+      endRun(marker.lstrip ?? false);
+      stripNext = marker.rstrip ?? false;
+      ids.push(marker.id);
     }
   }
   endRun(false);

@@ -34,7 +34,8 @@ export function createTokenizer(spec: TokenizerSpec): Tokenizer {
   // Opened at first use: an instance of a large vocabulary takes a hundred milliseconds.
   const trusted = lazily(() => openLibrary(json, spec.origin));
   const user = lazily(() => openLibrary(withoutTokens(json, reserved), spec.origin));
-  const special = new Set([...reserved].flatMap(([content, id]) => (content === retToken || added.get(id)?.special === false ? [] : [id])));
+  const roles = [spec.bosToken, spec.eosToken, spec.padToken].flatMap((content) => (content === null ? [] : [idByContent.get(content)]));
+  const special = new Set([...json.added_tokens.filter((token) => token.special).map((token) => token.id), ...roles]);
 
   const byteLevel = isByteLevel(json.decoder);
   const makeEncodable = byteLevel ? replaceMissingBytes(idByContent) : (text: string) => text;
@@ -65,7 +66,7 @@ export function createTokenizer(spec: TokenizerSpec): Tokenizer {
       const ids = library.encode(makeEncodable(text.toWellFormed()), { add_special_tokens: false }).ids;
       return begin ? [...this.beginIds, ...ids] : ids;
     },
-    encodePieces: (pieces) => encodePieces(tokenizer, pieces, json.added_tokens, reserved),
+    encodePieces: (pieces) => encodePieces(tokenizer, pieces, json.added_tokens),
     decode(ids, options = {}) {
       const kept = ids.filter(keep(options));
       if (!byteLevel) return decodeAny(kept);

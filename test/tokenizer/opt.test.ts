@@ -109,3 +109,10 @@ withGolden('pieces are encoded as one string, with markers only where they are o
   expect(typed.some((id) => tokenizer.reservedIds.has(id))).toBe(false);
   expect(tokenizer.decode(typed)).toBe('[RET]</s>');
 });
+
+withGolden('an entry of the vocabulary that only looks special is text when it was generated, yet users cannot type it', () => {
+  const [slow, fast] = [open('fromage-k1'), open('fromage-k4-postnorm')];
+  // The slow files name no <unk>; tokenizer.json lists it as special.
+  expect([slow.decode([3, 36]), fast.decode([3, 36])]).toEqual(['<unk>A', 'A']);
+  for (const tokenizer of [slow, fast]) expect(tokenizer.encode('<unk><s>', { trusted: false }).some((id) => id < 4)).toBe(false);
+});
