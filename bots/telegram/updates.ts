@@ -28,9 +28,9 @@ type AnyMessage = Message.TextMessage & Message.PhotoMessage & Message.DocumentM
 const anonymousAdmin = 1087968824;
 
 export function readUpdate(update: Update, options: ReadOptions): ChatEvent | null {
-  if ('message' in update) return readMessage(update.message as AnyMessage, options);
+  if ('message' in update) return readMessage(update.message as unknown as AnyMessage, options);
   if ('edited_message' in update) {
-    const event = readMessage(update.edited_message as AnyMessage, options);
+    const event = readMessage(update.edited_message as unknown as AnyMessage, options);
     if (!event) return null;
     const id = `update:${update.update_id}`;
     const message = event.type === 'command' ? asQuestion(event) : event.type === 'message' ? event : null;
@@ -56,7 +56,7 @@ export function readUpdate(update: Update, options: ReadOptions): ChatEvent | nu
 
 /** The new id of a group that became a supergroup, if that is what the message says. */
 export function readMigration(update: Update): { from: string; to: string } | null {
-  const message = 'message' in update ? (update.message as AnyMessage) : null;
+  const message = 'message' in update ? (update.message as unknown as AnyMessage) : null;
   return message?.migrate_to_chat_id === undefined ? null : { from: String(message.chat.id), to: String(message.migrate_to_chat_id) };
 }
 

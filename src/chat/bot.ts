@@ -24,7 +24,8 @@ import type { ChatEvent, DeleteEvent, PlatformName } from './types.ts';
 export interface BotOptions {
   readonly store: ChatStore;
   readonly engine: Engine;
-  readonly gallery: Gallery | null;
+  /** Null while it is being filled. */
+  readonly gallery: () => Gallery | null;
   readonly sanitize: Sanitize;
   readonly services?: ChatServices;
   /** `discord:1`, `telegram:2`. */
@@ -52,7 +53,9 @@ export class ChatBot {
     this.#desk = {
       store: options.store,
       engine: options.engine,
-      gallery: options.gallery,
+      get gallery() {
+        return options.gallery();
+      },
       services: options.services ?? {},
       sanitize: options.sanitize,
       operators: new Set(options.operators ?? []),

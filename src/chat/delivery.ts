@@ -156,7 +156,7 @@ export class DeliveryLoop {
   }
 
   async #send(claim: ClaimedSend): Promise<void> {
-    const { outbox, platform, log, leaseMs = 30_000 } = this.#options;
+    const { outbox, log, leaseMs = 30_000 } = this.#options;
     const heartbeat = setInterval(() => void outbox.extend(claim, leaseMs).catch(() => {}), leaseMs / 3);
     try {
       if (!(await outbox.markStarted(claim))) return;

@@ -161,7 +161,7 @@ async function compose(desk: Desk, scene: Scene, conversation: Conversation, que
     temperature,
     topP: temperature > 0 ? 0.95 : 1,
     retScaleFactor: settings.eagerness,
-    retScaleMode: 'signed',
+    retScaleMode: 'odds',
     ...(wish.forceRet ? { forceRet: true } : {}),
   };
   const exclude = wish.excludeShown ? await store.conversations.shownPictures(conversation.id) : new Set<string>();

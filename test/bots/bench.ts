@@ -1,0 +1,132 @@
+// What stands behind the bots in tests: the real store on SQLite, the real engine with a tiny generated
+// model, the real gallery with a few pictures, the real sanitizer. Only time can be slowed down.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { type BotOptions, ChatBot, type ChatServices } from '../../src/chat/index.ts';
+import { createEngine } from '../../src/engine/index.ts';
+import type { Engine, GenerateEvent, GenerateRequest } from '../../src/engine/types.ts';
+import { loadFromage } from '../../src/model/index.ts';
+import { EmbeddedIndex, PictureGallery, pictureId } from '../../src/retrieval/index.ts';
+import type { Picture } from '../../src/retrieval/types.ts';
+import { openStore } from '../../src/store/index.ts';
+import { sanitizePicture } from '../../src/vision/index.ts';
+import { writeTinyFromage } from '../tiny/fromage.ts';
+import { colourPng } from './pictures.ts';
+
+export type Store = Awaited<ReturnType<typeof openStore>>;
+
+/** The engine with a hand on its clock, and the requests that it saw. */
+export class SlowEngine implements Engine {
+  readonly #engine: Engine;
+  readonly requests: GenerateRequest[] = [];
+  /** Milliseconds before each piece of text. */
+  delayMs = 0;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent> {
+    this.requests.push(request);
+    let text = '';
+    for await (const event of this.#engine.generate({ ...request, signal: undefined as never })) {
+      if (event.type === 'text') {
+        text += event.text;
+        if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+      }
+      if (request.signal?.aborted) {
+        const usage = { promptTokens: 0, cachedTokens: 0, newTokens: 0, droppedTurns: 0, queuedMs: 0, firstTokenMs: 0, totalMs: 0 };
+        yield { type: 'end', reason: 'cancelled', text, tokenIds: [], seed: request.seed ?? 0, adapter: 'adapter', retProbability: 0, usage };
+        return;
+      }
+      yield event;
+    }
+  }
+
+  ready: Engine['ready'] = () => this.#engine.ready();
+  info: Engine['info'] = () => this.#engine.info();
+  stats: Engine['stats'] = () => this.#engine.stats();
+  encodeImages: Engine['encodeImages'] = (images) => this.#engine.encodeImages(images);
+  projectImages: Engine['projectImages'] = (pooled, adapter) => this.#engine.projectImages(pooled, adapter);
+  embedPrompts: Engine['embedPrompts'] = (prompts, adapter) => this.#engine.embedPrompts(prompts, adapter);
+  scoreCandidates: Engine['scoreCandidates'] = (prompt, candidates, adapter) => this.#engine.scoreCandidates(prompt, candidates, adapter);
+  loadAdapter: Engine['loadAdapter'] = (folder, id) => this.#engine.loadAdapter(folder, id);
+  serveAdapter: Engine['serveAdapter'] = (id) => this.#engine.serveAdapter(id);
+  unloadAdapter: Engine['unloadAdapter'] = (id) => this.#engine.unloadAdapter(id);
+  close: Engine['close'] = () => this.#engine.close();
+}
+
+export interface Bench {
+  readonly store: Store;
+  readonly engine: SlowEngine;
+  readonly gallery: PictureGallery;
+  readonly folder: string;
+  /** A bot over the same store, as after a restart. */
+  newBot(options?: Partial<BotOptions>): ChatBot;
+  /** Lines that were logged so far. */
+  readonly logged: string[];
+  close(): Promise<void>;
+}
+
+export async function openBench(pictures = 12): Promise<Bench> {
+  const folder = mkdtempSync(join(tmpdir(), 'fromage-bots-'));
+  writeTinyFromage(join(folder, 'model'), 5);
+  const parts = await loadFromage({ model: join(folder, 'model'), weights: 'fp32', cacheDir: join(folder, 'cache'), threads: 1, verify: 'never' });
+  const engine = new SlowEngine(createEngine(parts, { maxRows: 8, maxQueue: 500 }));
+  const store = await openStore({ dataDir: join(folder, 'data') });
+  const gallery = new PictureGallery({ createIndex: (dim) => new EmbeddedIndex(dim, { threads: 1 }) });
+  await gallery.add(await Promise.all(Array.from({ length: pictures }, (_, i) => entry(engine, i, 'all'))));
+  const info = await engine.info();
+  const [adapter] = info.adapters;
+  await gallery.serve({ key: adapter?.visualHash ?? 'a', dim: adapter?.retrievalDim ?? 8, adapters: info.adapters.map(({ id }) => id), project: (pooled) => engine.projectImages(pooled) });
+  const logged: string[] = [];
+  const log = pino({ level: 'debug', base: null }, { write: (line: string) => void logged.push(line) });
+  return {
+    store, engine, gallery, folder, logged,
+    newBot: (options = {}) =>
+      new ChatBot({
+        store, engine, gallery: () => gallery, log,
+        sanitize: (bytes) => sanitizePicture(bytes),
+        times: { albumQuietMs: 150, albumMaxMs: 600, busyNoticeMs: 150, leaseMs: 3_000, ...options.times },
+        ...withoutTimes(options),
+      }),
+    close: async () => {
+      await gallery.close();
+      await engine.close();
+      await store.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function withoutTimes(options: Partial<BotOptions>): Partial<BotOptions> {
+  const { times: _times, ...rest } = options;
+  return rest;
+}
+
+export async function entry(engine: Engine, i: number, tenant: string): Promise<{ picture: Picture; pooled: Float32Array; load: () => Promise<Uint8Array> }> {
+  const bytes = colourPng(i + 1);
+  const [pooled] = await engine.encodeImages([bytes]);
+  if (!(pooled instanceof Float32Array)) throw new Error('the picture was not encoded');
+  const id = pictureId(`test:${tenant}`, String(i));
+  const picture: Picture = {
+    id, hash: `hash-${tenant}-${i}`, tenant, alt: `colour ${i} of ${tenant}`, caption: null, source: 'https://example.org/colours_1', licence: 'MIT',
+    addedBy: null, addedAt: 0, tags: [], contentClass: 'safe', mimeType: 'image/png', width: 24, height: 24,
+  };
+  return { picture, pooled, load: async () => bytes };
+}
+
+export type { ChatServices };
+
+/** Waits until something is true; fails with what was seen. */
+export async function until<T>(what: string, look: () => T | null | undefined | false, timeoutMs = 8_000): Promise<T> {
+  const end = Date.now() + timeoutMs;
+  for (;;) {
+    const seen = look();
+    if (seen) return seen;
+    if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
