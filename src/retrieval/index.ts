@@ -1,8 +1,15 @@
 export { EmbeddedIndex } from './embedded/embedded-index.ts';
+export { averageVectors, avoidVector } from './combine.ts';
 export { PictureGallery } from './gallery.ts';
 export type { GalleryEntry, GalleryOptions, Projection } from './gallery.ts';
 export { loadFolderGallery } from './folder-gallery.ts';
 export { pictureId } from './picture-id.ts';
 export { loadStarterGallery } from './starter-gallery.ts';
+export { calibrate, readCalibration, writeCalibration } from './stored/calibration.ts';
+export type { Calibration, CalibrationChoice, CalibrationPoint, HeldOutQuery } from './stored/calibration.ts';
+export { openStoredGallery, StoredGallery } from './stored/stored-gallery.ts';
+export type { StoredGalleryOptions } from './stored/stored-gallery.ts';
+export type { IndexDifference } from './stored/sync.ts';
+export type { EncodePictures, OfferedPicture, PictureDecoder, Taken } from './stored/take-pictures.ts';
 export { everybody } from './types.ts';
-export type { Gallery, GalleryQuery, ImageFilter, ImageHit, ImageIndex, ImagePoint, ImageQuery, Picture, ScoredPicture, Tenant } from './types.ts';
+export type { Gallery, GalleryQuery, ImageFilter, ImageHit, ImageIndex, ImagePoint, ImageQuery, ImageVector, Picture, ScoredPicture, Tenant } from './types.ts';
