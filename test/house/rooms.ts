@@ -8,6 +8,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
   tokenizer: ['formats', 'tensor'],
   vision: ['formats', 'tensor'],
   config: [],
+  hub: ['formats', 'tensor'],
   model: ['onnx', 'tokenizer', 'vision', 'formats', 'tensor'],
   engine: ['model', 'onnx', 'tokenizer', 'vision', 'formats', 'tensor'],
   retrieval: ['onnx', 'formats', 'tensor', 'vision'],
@@ -38,6 +39,7 @@ export const owners: Readonly<Record<string, string>> = {
   pg: 'store',
   '@qdrant/js-client-rest': 'retrieval',
   '@huggingface/tokenizers': 'tokenizer',
+  '@huggingface/hub': 'hub',
   fastify: 'web',
   commander: 'cli',
 };
