@@ -160,6 +160,7 @@ async function compose(desk: Desk, scene: Scene, conversation: Conversation, que
     maxNewTokens: settings.maxWords,
     temperature,
     topP: temperature > 0 ? 0.95 : 1,
+    repetitionPenalty: 1.2,
     retScaleFactor: settings.eagerness,
     retScaleMode: 'odds',
     ...(wish.forceRet ? { forceRet: true } : {}),

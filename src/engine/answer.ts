@@ -1,6 +1,6 @@
 // The growing answer of one sequence: which token comes next, what text may be shown, where [RET] stands,
 // and why the answer ends. Knows no model: it is handed logits, and hands back ids and events.
-import { createProcessors, createRandom, type LogitsProcessor, probabilityOf, type ResolvedDecoding, sampleToken, StopStrings } from './decoding/index.ts';
+import { createProcessors, createRandom, endsInLoop, type LogitsProcessor, probabilityOf, type ResolvedDecoding, sampleToken, StopStrings } from './decoding/index.ts';
 import type { AnswerEnds } from './answer-ends.ts';
 import type { TextStream } from './parts.ts';
 import type { EndReason } from './types.ts';
@@ -11,7 +11,6 @@ export interface AnswerOptions {
   readonly endTokenIds: readonly number[];
   readonly retTokenId: number;
   readonly seed: number;
-  readonly promptTokenIds: readonly number[];
   readonly textStream: TextStream;
   /** Told each piece of text that may be shown. */
   readonly onText: (text: string) => void;
@@ -58,12 +57,11 @@ export class Answer {
    * @returns the token's id. It must be fed to the model next, unless `reason` is set and it is not [RET].
    */
   advance(logits: Float32Array): number {
-    const { decoding, retTokenId, promptTokenIds } = this.#options;
+    const { decoding, retTokenId } = this.#options;
     const probability = this.noteRetProbability(logits);
     let id = retTokenId;
     if (!(decoding.forceRet && this.tokenIds.length === 0)) {
-      const tokenIds = decoding.repetitionPenalty === 1 ? [] : [...promptTokenIds, ...this.tokenIds];
-      const state = { step: this.tokenIds.length, tokenIds, rets: this.rets };
+      const state = { step: this.tokenIds.length, tokenIds: this.tokenIds, rets: this.rets };
       for (const process of this.#processors) process(logits, state);
       id = sampleToken(logits, this.#random);
     }
@@ -98,6 +96,7 @@ export class Answer {
     } else {
       this.#say(textStream.push(id));
     }
+    if (this.reason === null && decoding.stopLoops && id !== retTokenId && endsInLoop(this.tokenIds)) this.reason = 'stop';
     if (this.reason === null && this.tokenIds.length >= decoding.maxNewTokens) this.reason = 'length';
   }
 

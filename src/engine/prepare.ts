@@ -23,7 +23,6 @@ export async function prepareSequence(sequence: Sequence, parts: EngineParts, fe
     ends: answerEnds(request.prompt, parts.promptStyle),
     endTokenIds: config.eosTokenIds,
     retTokenId: use.adapter.ret.id,
-    promptTokenIds: prompt.tokenIds,
     textStream: parts.createTextStream(),
     onText: (text) => stream.push({ type: 'text', text }),
   });

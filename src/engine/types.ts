@@ -16,12 +16,17 @@ export interface DecodingOptions {
   readonly topP?: number;
   /** 0 is off. */
   readonly topK?: number;
-  /** 1 is off. */
+  /** Of tokens that the answer already holds; those of the prompt are not touched. 1 is off. */
   readonly repetitionPenalty?: number;
+  /** Ends an answer that says the same piece a third time in a row. Default true. */
+  readonly stopLoops?: boolean;
   /** How eager [RET] is: 1 is neutral. See `retScaleMode`. */
   readonly retScaleFactor?: number;
-  /** `reference` multiplies the logit whatever its sign; `signed` (ours) always favours [RET] when above 1. */
-  readonly retScaleMode?: 'reference' | 'signed';
+  /**
+   * `reference` multiplies the logit whatever its sign; `signed` divides a negative one; `odds` (ours, what
+   * people are given) multiplies the odds of [RET], so that 2 means twice as likely wherever the logits lie.
+   */
+  readonly retScaleMode?: 'reference' | 'signed' | 'odds';
   /** At most this many [RET] are served; the model may not emit more. Default 1. */
   readonly maxNumRets?: number;
   /** "Show me": the answer begins with [RET]. */

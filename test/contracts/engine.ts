@@ -14,9 +14,9 @@ export interface EngineUnderTest {
 }
 
 /** Greedy, without [RET]: the tiny model repeats itself until somebody ends it. */
-const endless = { maxNewTokens: 100_000, maxNumRets: 0 } as const;
+const endless = { stopLoops: false, maxNewTokens: 100_000, maxNumRets: 0 } as const;
 
-const eager = { temperature: 1.5, maxNewTokens: 24, maxNumRets: 100, retScaleFactor: 4, retScaleMode: 'signed' } as const;
+const eager = { stopLoops: false, temperature: 1.5, maxNewTokens: 24, maxNumRets: 100, retScaleFactor: 4, retScaleMode: 'signed' } as const;
 
 export function engineContract(name: string, start: () => Promise<EngineUnderTest>): void {
   describe(`${name} keeps the contract of an engine`, () => {
@@ -47,7 +47,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
     });
 
     test('what is streamed is what is told at the end, and usage adds up', async () => {
-      const { events, text, end, started } = await collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 20, temperature: 1 }, seed: 4 });
+      const { events, text, end, started } = await collect(engine, { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 20, temperature: 1 }, seed: 4 });
       expect(events[0]).toEqual({ type: 'queued', position: 1 });
       expect(end.text).toBe(text);
       expect(end.reason).toBe('length');
@@ -58,7 +58,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
     });
 
     test('a seed gives the same answer again, and a seed that was chosen is told', async () => {
-      const request = { prompt: asked('Hello'), decoding: { maxNewTokens: 20, temperature: 1, topP: 0.95 } };
+      const request = { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 20, temperature: 1, topP: 0.95 } };
       const first = await collect(engine, request);
       const again = await collect(engine, { ...request, seed: first.end.seed });
       const other = await collect(engine, { ...request, seed: first.end.seed + 1 });
@@ -68,7 +68,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
 
     test('a forced [RET] comes first and its embedding is that of the prompt', async () => {
       const prompt = asked('Show me a dog');
-      const { rets, events, end } = await collect(engine, { prompt, decoding: { forceRet: true, maxNewTokens: 5 } });
+      const { rets, events, end } = await collect(engine, { prompt, decoding: { stopLoops: false, forceRet: true, maxNewTokens: 5 } });
       const [embedded] = await engine.embedPrompts([prompt]);
       expect(events[2]?.type).toBe('ret');
       expect(rets).toHaveLength(1);
@@ -82,7 +82,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
     });
 
     test('a [RET] that is the last token allowed is fed once more and served', async () => {
-      const { rets, end } = await collect(engine, { prompt: asked('Show me'), decoding: { forceRet: true, maxNewTokens: 1, maxNumRets: 3 } });
+      const { rets, end } = await collect(engine, { prompt: asked('Show me'), decoding: { stopLoops: false, forceRet: true, maxNewTokens: 1, maxNumRets: 3 } });
       expect(end.tokenIds).toHaveLength(1);
       expect(rets).toHaveLength(1);
     });
@@ -104,7 +104,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
       const { pooled } = { pooled: Float32Array.from({ length: tinyVisionHiddenSize }, (_, i) => Math.sin(i)) };
       const before = [{ type: 'image', image: { pooled } }, { type: 'text', text: 'a cat' }] as const;
       const segments = [...before, { type: 'text', text: '[RET]', trusted: true }] as const;
-      const { rets, end } = await collect(engine, { prompt: { kind: 'segments', segments }, decoding: { maxNewTokens: 0 } });
+      const { rets, end } = await collect(engine, { prompt: { kind: 'segments', segments }, decoding: { stopLoops: false, maxNewTokens: 0 } });
       const [embedded] = await engine.embedPrompts([{ kind: 'segments', segments: before }]);
       expect(end).toMatchObject({ reason: 'length', text: '', tokenIds: [] });
       expect(rets).toHaveLength(1);
@@ -112,7 +112,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
     });
 
     test('what a user types is never a special token', async () => {
-      const typed = await collect(engine, { prompt: asked('[RET]'), decoding: { maxNewTokens: 0 } });
+      const typed = await collect(engine, { prompt: asked('[RET]'), decoding: { stopLoops: false, maxNewTokens: 0 } });
       expect(typed.rets).toEqual([]);
     });
 
@@ -163,7 +163,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
 
     test('a picture in the prompt is the same as its pooled features', async () => {
       const [pooled] = (await engine.encodeImages([picture])) as [Float32Array];
-      const answer = async (image: EngineImage) => (await collect(engine, { prompt: asked({ type: 'image', image }, 'What is it?'), decoding: { maxNewTokens: 12, temperature: 1 }, seed: 2 })).end.tokenIds;
+      const answer = async (image: EngineImage) => (await collect(engine, { prompt: asked({ type: 'image', image }, 'What is it?'), decoding: { stopLoops: false, maxNewTokens: 12, temperature: 1 }, seed: 2 })).end.tokenIds;
       expect(await answer({ bytes: picture })).toEqual(await answer({ pooled }));
       expect(await answer({ pooled: pooled.map((value) => -value) })).not.toEqual(await answer({ pooled }));
     });
@@ -171,7 +171,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
     test('a picture in the prompt that cannot be decoded fails that request and no other', async () => {
       const [broken, whole] = await Promise.allSettled([
         collect(engine, { prompt: asked({ type: 'image', image: { bytes: Uint8Array.of(9, 9) } }) }),
-        collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 3 } }),
+        collect(engine, { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 3 } }),
       ]);
       expect(broken).toMatchObject({ status: 'rejected', reason: { code: expect.stringMatching(/^VISION_/) } });
       expect(whole.status).toBe('fulfilled');
@@ -212,7 +212,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
       expect(Array.from(others!)).not.toEqual(Array.from(mine!));
 
       // Both adapters in one batch, each request with its own.
-      const both = await Promise.all(['adapter', 'other'].map((adapter) => collect(engine, { prompt, adapter, decoding: { forceRet: true, maxNewTokens: 1 } })));
+      const both = await Promise.all(['adapter', 'other'].map((adapter) => collect(engine, { prompt, adapter, decoding: { stopLoops: false, forceRet: true, maxNewTokens: 1 } })));
       expectClose(both[0]!.rets[0]!.embedding, mine!);
       expectClose(both[1]!.rets[0]!.embedding, others!);
       expect(both.map(({ end }) => end.adapter)).toEqual(['adapter', 'other']);
@@ -239,9 +239,9 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
 
     test('the next turn of a conversation reads only what is new', async () => {
       const turn = { role: 'user', parts: [{ type: 'text', text: 'Tell me about dogs, please' }] } as const;
-      const first = await collect(engine, { prompt: { kind: 'turns', turns: [turn] }, conversation: 'c1', decoding: { maxNewTokens: 4 } });
-      const again = await collect(engine, { prompt: { kind: 'turns', turns: [turn] }, conversation: 'c1', decoding: { maxNewTokens: 4 } });
-      const stranger = await collect(engine, { prompt: { kind: 'turns', turns: [turn] }, conversation: 'c2', decoding: { maxNewTokens: 4 } });
+      const first = await collect(engine, { prompt: { kind: 'turns', turns: [turn] }, conversation: 'c1', decoding: { stopLoops: false, maxNewTokens: 4 } });
+      const again = await collect(engine, { prompt: { kind: 'turns', turns: [turn] }, conversation: 'c1', decoding: { stopLoops: false, maxNewTokens: 4 } });
+      const stranger = await collect(engine, { prompt: { kind: 'turns', turns: [turn] }, conversation: 'c2', decoding: { stopLoops: false, maxNewTokens: 4 } });
       expect(again.end.usage.cachedTokens).toBe(again.end.usage.promptTokens - 1);
       expect(stranger.end.usage.cachedTokens).toBe(0);
       expect(again.end.tokenIds).toEqual(first.end.tokenIds);

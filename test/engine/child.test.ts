@@ -10,7 +10,7 @@ import { asked, collect } from './collect.ts';
 import { tinyModel } from './tiny-engine.ts';
 
 const model = tinyModel(11);
-const endless = { maxNewTokens: 100_000, maxNumRets: 0 } as const;
+const endless = { stopLoops: false, maxNewTokens: 100_000, maxNumRets: 0 } as const;
 const nothing = { partsModule: 'data:text/javascript,', spec: null };
 
 engineContract('an engine in a child process', async () => ({
@@ -25,7 +25,7 @@ describe('a child process that dies', () => {
   test('three conversations fail in words, and the next request is answered', async () => {
     await engine.loadAdapter(model.adapters[1], 'other');
     await engine.serveAdapter('other');
-    const expected = await collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 8 } });
+    const expected = await collect(engine, { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 8 } });
     const talking = ['a', 'b', 'c'].map((conversation) => engine.generate({ prompt: asked(`Hello ${conversation}`), conversation, decoding: endless })[Symbol.asyncIterator]());
     for (const stream of talking) for (let event = await stream.next(); event.value?.type !== 'text'; event = await stream.next());
     const asking = engine.scoreCandidates(asked('x'), Array.from({ length: 50 }, (_, i) => `${i} `.repeat(40)));
@@ -36,7 +36,7 @@ describe('a child process that dies', () => {
       ...talking.map((stream) => expect((async () => { while (!(await stream.next()).done); })()).rejects.toMatchObject(crashed)),
     ]);
     // The adapter that was promoted at run time serves again, and its answer is the same.
-    const after = await collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 8 } });
+    const after = await collect(engine, { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 8 } });
     expect(after.end.tokenIds).toEqual(expected.end.tokenIds);
     expect(after.end.adapter).toBe('other');
     expect(await engine.stats()).toMatchObject({ restarts: 1, running: 0 });
@@ -46,8 +46,8 @@ describe('a child process that dies', () => {
     for (const signal of ['SIGKILL', 'SIGABRT'] as const) {
       process.kill((await engine.ready(), engine.pid!), signal);
       // Asked at once, perhaps before the death is known: then the request fails in words, else it waits.
-      await collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 2 } }).catch((error: unknown) => expect(error).toMatchObject({ code: 'ENGINE_CRASHED' }));
-      expect((await collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 2 } })).end.tokenIds).toHaveLength(2);
+      await collect(engine, { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 2 } }).catch((error: unknown) => expect(error).toMatchObject({ code: 'ENGINE_CRASHED' }));
+      expect((await collect(engine, { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 2 } })).end.tokenIds).toHaveLength(2);
     }
     expect((await engine.stats()).restarts).toBe(3);
   });
@@ -114,7 +114,7 @@ test('the parent’s event loop stays quick while eight conversations generate',
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();
   const answers = await Promise.all(
-    Array.from({ length: 8 }, (_, i) => collect(engine, { prompt: asked(`Conversation ${i}`), conversation: `c${i}`, decoding: { maxNewTokens: 200, temperature: 2, maxNumRets: 0, topP: 0.9 }, seed: i })),
+    Array.from({ length: 8 }, (_, i) => collect(engine, { prompt: asked(`Conversation ${i}`), conversation: `c${i}`, decoding: { stopLoops: false, maxNewTokens: 200, temperature: 2, maxNumRets: 0, topP: 0.9 }, seed: i })),
   );
   delay.disable();
   const p99 = delay.percentile(99) / 1e6;
@@ -127,9 +127,9 @@ test('the parent’s event loop stays quick while eight conversations generate',
 
 test('a reader who does not read costs no more than the answer', async () => {
   const engine = startEngine({ model: model.load, engine: { drainMs: 200 } });
-  const stream = engine.generate({ prompt: asked('Hello'), decoding: { maxNewTokens: 200, maxNumRets: 0 } })[Symbol.asyncIterator]();
+  const stream = engine.generate({ prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 200, maxNumRets: 0 } })[Symbol.asyncIterator]();
   await stream.next();
-  const whole = await collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 200, maxNumRets: 0 } });
+  const whole = await collect(engine, { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 200, maxNumRets: 0 } });
   const late = [];
   for (let event = await stream.next(); !event.done; event = await stream.next()) late.push(event.value);
   // All that was said meanwhile has become one piece.

@@ -10,7 +10,7 @@ import { asked, collect } from './collect.ts';
 import { tinyEngine, tinyModel } from './tiny-engine.ts';
 
 const model = tinyModel(41);
-const endless = { maxNewTokens: 100_000, maxNumRets: 0 } as const;
+const endless = { stopLoops: false, maxNewTokens: 100_000, maxNumRets: 0 } as const;
 
 test('a cancel frees the slot within one step', async () => {
   const engine = await tinyEngine(model, { maxRows: 2 });
@@ -41,7 +41,7 @@ test('a long prompt makes those who talk wait for no more than a chunk at a time
   const talker = collect(engine, { prompt: asked('Hello'), decoding: endless, signal: controller.signal });
   while ((await engine.stats()).generatedTokens < 3) await new Promise((resolve) => setTimeout(resolve, 1));
   const from = lengths.length;
-  await collect(engine, { prompt: asked('long '.repeat(60)), decoding: { maxNewTokens: 1 } });
+  await collect(engine, { prompt: asked('long '.repeat(60)), decoding: { stopLoops: false, maxNewTokens: 1 } });
   const during = lengths.slice(from);
   expect(Math.max(...during)).toBeLessThanOrEqual(16);
   // Between two chunks the talker's decode step runs each time.
@@ -61,8 +61,8 @@ test('a step that fails ends its own requests and no others', async () => {
     { checkInvariants: true, drainMs: 0, maxRows: 1 },
   );
   const [first, second] = await Promise.allSettled([
-    collect(engine, { prompt: asked('one'), decoding: { maxNewTokens: 30, maxNumRets: 0 } }),
-    collect(engine, { prompt: asked('two'), decoding: { maxNewTokens: 30, maxNumRets: 0 } }),
+    collect(engine, { prompt: asked('one'), decoding: { stopLoops: false, maxNewTokens: 30, maxNumRets: 0 } }),
+    collect(engine, { prompt: asked('two'), decoding: { stopLoops: false, maxNewTokens: 30, maxNumRets: 0 } }),
   ]);
   expect(first).toMatchObject({ status: 'rejected', reason: { code: 'INTERNAL', what: 'the device is gone' } });
   expect(second).toMatchObject({ status: 'fulfilled', value: { end: { reason: 'length' } } });
@@ -72,7 +72,7 @@ test('a step that fails ends its own requests and no others', async () => {
 
 test('close lets a running answer end, refuses what waits, and cancels what takes too long', async () => {
   const engine = await tinyEngine(model, { maxRows: 2, drainMs: 100 });
-  const short = collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 20, maxNumRets: 0 } });
+  const short = collect(engine, { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 20, maxNumRets: 0 } });
   const long = collect(engine, { prompt: asked('Hello'), decoding: endless });
   const waiting = collect(engine, { prompt: asked('Hello'), decoding: endless });
   const refused = expect(waiting).rejects.toMatchObject({ code: 'ENGINE_CLOSED', retryable: true });
@@ -89,7 +89,7 @@ test('a conversation longer than the window ends in words, and the oldest turns 
   expect(end.reason).toBe('length');
   expect(end.usage.promptTokens + end.usage.newTokens).toBe((await engine.info()).contextWindow);
   const turns = Array.from({ length: 9 }, (_, i) => ({ role: i % 2 === 0 ? ('user' as const) : ('assistant' as const), parts: [{ type: 'text' as const, text: `${i} `.repeat(30) }] }));
-  const cut = await collect(engine, { prompt: { kind: 'turns', turns }, decoding: { maxNewTokens: 100 } });
+  const cut = await collect(engine, { prompt: { kind: 'turns', turns }, decoding: { stopLoops: false, maxNewTokens: 100 } });
   expect(cut.started!.droppedTurns).toBeGreaterThan(0);
   expect(cut.end.usage.droppedTurns).toBe(cut.started!.droppedTurns);
   await engine.close();
@@ -114,7 +114,7 @@ describe('isolation', () => {
       fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 6 }), async (messages) => {
         await Promise.all(
           messages.map(async (one) => {
-            const request: GenerateRequest = { prompt: asked(one.words), decoding: { maxNewTokens: 6, temperature: 1 }, seed: one.seed };
+            const request: GenerateRequest = { prompt: asked(one.words), decoding: { stopLoops: false, maxNewTokens: 6, temperature: 1 }, seed: one.seed };
             const key = `${one.words} ${one.seed}`;
             if (!alone.has(key)) alone.set(key, collect(fresh, request).then(({ end }) => end.tokenIds));
             const before = said.has(one.chat);

@@ -14,12 +14,12 @@ const picture = (seed: number) => ({ type: 'image', image: { pooled: normals(nor
 
 /** Different lengths, pictures or none, greedy and sampled, with and without [RET], two adapters. */
 const requestsAt = (heat: number): readonly GenerateRequest[] => [
-  { prompt: asked('Hi'), decoding: { maxNewTokens: 20 }, seed: 1 },
-  { prompt: asked(picture(1), 'What is in the picture?'), decoding: { maxNewTokens: 12, temperature: 1.5 * heat, maxNumRets: 3, retScaleFactor: 3, retScaleMode: 'signed' }, seed: 2 },
-  { prompt: asked('Show me a dog that runs over the grass, '.repeat(4)), decoding: { forceRet: true, maxNewTokens: 1 }, adapter: 'other', seed: 3 },
-  { prompt: { kind: 'segments', segments: [text('Once'), picture(2), text(' upon '), picture(3)] }, decoding: { maxNewTokens: 25, temperature: heat, topP: 0.9, repetitionPenalty: 1.3, maxNumRets: 50 }, adapter: 'other', seed: 4 },
-  { prompt: asked('Tell me more'), decoding: { maxNewTokens: 30, temperature: 2 * heat, topK: 20, minWordTokens: 5, maxNumRets: 2 }, seed: 5 },
-  { prompt: { kind: 'segments', segments: [picture(4)] }, decoding: { maxNewTokens: 16, temperature: heat, maxNumRets: 0 }, seed: 6 },
+  { prompt: asked('Hi'), decoding: { stopLoops: false, maxNewTokens: 20 }, seed: 1 },
+  { prompt: asked(picture(1), 'What is in the picture?'), decoding: { stopLoops: false, maxNewTokens: 12, temperature: 1.5 * heat, maxNumRets: 3, retScaleFactor: 3, retScaleMode: 'signed' }, seed: 2 },
+  { prompt: asked('Show me a dog that runs over the grass, '.repeat(4)), decoding: { stopLoops: false, forceRet: true, maxNewTokens: 1 }, adapter: 'other', seed: 3 },
+  { prompt: { kind: 'segments', segments: [text('Once'), picture(2), text(' upon '), picture(3)] }, decoding: { stopLoops: false, maxNewTokens: 25, temperature: heat, topP: 0.9, repetitionPenalty: 1.3, maxNumRets: 50 }, adapter: 'other', seed: 4 },
+  { prompt: asked('Tell me more'), decoding: { stopLoops: false, maxNewTokens: 30, temperature: 2 * heat, topK: 20, minWordTokens: 5, maxNumRets: 2 }, seed: 5 },
+  { prompt: { kind: 'segments', segments: [picture(4)] }, decoding: { stopLoops: false, maxNewTokens: 16, temperature: heat, maxNumRets: 0 }, seed: 6 },
 ];
 
 function expectSame(actual: Collected, expected: Collected): void {
@@ -99,7 +99,7 @@ describe.each(['llama', 'opt'] as const)('on a tiny %s', (family) => {
       turns.push({ role: 'user', parts: [...(turn % 2 === 0 ? [picture(turn)] : []), text(`Question ${turn}?`)] });
       const request: GenerateRequest = {
         prompt: { kind: 'turns', turns: [...turns] },
-        decoding: { maxNewTokens: 10, temperature: 1, forceRet: turn === 2, maxNumRets: 2 },
+        decoding: { stopLoops: false, maxNewTokens: 10, temperature: 1, forceRet: turn === 2, maxNumRets: 2 },
         seed: turn,
       };
       const answer = await collect(engine, { ...request, conversation: 'five turns' });
@@ -113,7 +113,7 @@ describe.each(['llama', 'opt'] as const)('on a tiny %s', (family) => {
   });
 
   test('a stop text is found across token borders and never shown', async () => {
-    const request = { prompt: asked('Tell me more'), decoding: { maxNewTokens: 30, temperature: family === 'opt' ? 16 : 2, maxNumRets: 0 }, seed: 9 } as const;
+    const request = { prompt: asked('Tell me more'), decoding: { stopLoops: false, maxNewTokens: 30, temperature: family === 'opt' ? 16 : 2, maxNumRets: 0 }, seed: 9 } as const;
     const whole = await collect(alone, request);
     const stop = whole.text.slice(4, 7);
     expect(stop).toHaveLength(3);

@@ -1,3 +1,4 @@
+export { endsInLoop } from './loop.ts';
 export { defaultDecoding, resolveDecoding } from './options.ts';
 export type { ResolvedDecoding } from './options.ts';
 export { banRet, createProcessors, divideByTemperature, limitToNucleus, limitToTopK, penaliseRepetition, scaleRet } from './processors.ts';

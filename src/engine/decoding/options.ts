@@ -12,6 +12,7 @@ export const defaultDecoding: ResolvedDecoding = {
   topP: 1,
   topK: 0,
   repetitionPenalty: 1,
+  stopLoops: true,
   retScaleFactor: 1,
   retScaleMode: 'reference',
   maxNumRets: 1,
@@ -35,7 +36,8 @@ export function resolveDecoding(options: DecodingOptions = {}): ResolvedDecoding
   finite('topP', resolved.topP, (value) => value > 0 && value <= 1, 'above 0 and at most 1');
   finite('repetitionPenalty', resolved.repetitionPenalty, (value) => value > 0, 'above 0');
   finite('retScaleFactor', resolved.retScaleFactor, (value) => value >= 0, '0 or more');
-  if (resolved.retScaleMode !== 'reference' && resolved.retScaleMode !== 'signed') throw bad('retScaleMode', resolved.retScaleMode, '"reference" or "signed"');
+  if (!['reference', 'signed', 'odds'].includes(resolved.retScaleMode)) throw bad('retScaleMode', resolved.retScaleMode, '"reference", "signed" or "odds"');
+  if (typeof resolved.stopLoops !== 'boolean') throw bad('stopLoops', resolved.stopLoops, 'true or false');
   if (typeof resolved.forceRet !== 'boolean') throw bad('forceRet', resolved.forceRet, 'true or false');
   const { stop } = resolved;
   if (!Array.isArray(stop) || stop.length > maxStops || !stop.every((text) => typeof text === 'string' && text.length > 0 && text.length <= maxStopLength)) {

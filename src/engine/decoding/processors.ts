@@ -7,7 +7,7 @@ import { keepNucleus, keepTopK } from './nucleus.ts';
 export interface DecodingState {
   /** Tokens generated so far; 0 at the first choice. */
   readonly step: number;
-  /** Ids of prompt and answer so far; positions of pictures are left out. */
+  /** Ids of the answer so far. */
   readonly tokenIds: Iterable<number>;
   /** [RET] tokens generated so far. */
   readonly rets: number;
@@ -21,12 +21,14 @@ export type LogitsProcessor = (logits: Float32Array, state: DecodingState) => vo
  *
  * `reference` multiplies whatever the sign is, as the authors' code: a negative logit times a larger
  * factor makes [RET] less likely. `signed` divides a negative logit, so above 1 always favours [RET].
+ * `odds` adds the factor's logarithm, which multiplies the odds of [RET] against everything else.
  */
-export function scaleRet(retTokenId: number, factor: number, mode: 'reference' | 'signed'): LogitsProcessor {
+export function scaleRet(retTokenId: number, factor: number, mode: 'reference' | 'signed' | 'odds'): LogitsProcessor {
   return (logits) => {
     const logit = logits[retTokenId];
     if (logit === undefined || logit === Number.NEGATIVE_INFINITY) return;
-    if (mode === 'reference' || logit >= 0) logits[retTokenId] = logit * factor;
+    if (mode === 'odds') logits[retTokenId] = logit + Math.log(factor);
+    else if (mode === 'reference' || logit >= 0) logits[retTokenId] = logit * factor;
     else logits[retTokenId] = factor === 0 ? Number.NEGATIVE_INFINITY : logit / factor;
   };
 }
@@ -38,7 +40,7 @@ export function banRet(retTokenId: number, minWordTokens: number, maxNumRets: nu
   };
 }
 
-/** Makes tokens that already stand in the text less likely: positive logits are divided, negative ones multiplied (Keskar et al. 2019). */
+/** Makes tokens that already stand in the answer less likely (those of the prompt hold its markup and the very words asked about): positive logits are divided, negative ones multiplied (Keskar et al. 2019). */
 export function penaliseRepetition(penalty: number): LogitsProcessor {
   return (logits, { tokenIds }) => {
     for (const id of new Set(tokenIds)) {

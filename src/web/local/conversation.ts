@@ -20,7 +20,7 @@ const maxPictures = 8;
 
 const settingsSchema = z.object({
   temperature: z.number().min(0).max(2).default(0),
-  retScaleFactor: z.number().min(0).max(3).default(1),
+  retScaleFactor: z.number().min(0).max(20).default(1),
   picturesPerAnswer: z.number().int().min(0).max(6).default(1),
   maxNewTokens: z.number().int().min(8).max(512).default(96),
 });
@@ -193,8 +193,9 @@ function decodingOf({ settings, showMe }: z.output<typeof questionSchema>): Deco
     maxNewTokens: settings.maxNewTokens,
     temperature: settings.temperature,
     ...(settings.temperature > 0 ? { topP: 0.95 } : {}),
+    repetitionPenalty: 1.2,
     retScaleFactor: settings.retScaleFactor,
-    retScaleMode: 'signed',
+    retScaleMode: 'odds',
     maxNumRets: settings.picturesPerAnswer === 0 ? 0 : 1,
     ...(showMe ? { forceRet: true } : {}),
   };
