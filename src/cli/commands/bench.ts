@@ -115,9 +115,11 @@ async function measureEngine(config: Parameters<typeof openEngine>[0], threads: 
       }
     }
     const count = 16;
-    await engine.encodeImages([picture]);
+    // A byte behind the end of a JPEG changes nothing but its hash: the engine remembers pictures it has seen.
+    const another = (n: number) => Uint8Array.of(...picture, n);
+    await engine.encodeImages([another(count)]);
     const began = performance.now();
-    await engine.encodeImages(Array.from({ length: count }, () => picture));
+    await engine.encodeImages(Array.from({ length: count }, (_, n) => another(n)));
     return { firstWordMs: median(waits), imagesPerSecond: (count * 1000) / (performance.now() - began) };
   } finally {
     await engine.close();
