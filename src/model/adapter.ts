@@ -136,6 +136,12 @@ export function createAdapter(id: string, tensors: AdapterTensors, metadata: Rea
   };
 }
 
+/** The same maps for pooled features as they come: a normalisation, where there is one, becomes part of them. */
+export function foldNormalization(tensors: AdapterTensors): AdapterTensors {
+  const { featureMean: _mean, featureStd: _std, ...rest } = tensors;
+  return { ...rest, visualEmbeddings: foldFeatures(tensors.visualEmbeddings, tensors), visualFc: foldFeatures(tensors.visualFc, tensors) };
+}
+
 /** W · (x − mean) / std + b as one map: W' = W / std, b' = b − W' · mean. */
 function foldFeatures(map: LinearMap, { featureMean, featureStd }: AdapterTensors): LinearMap {
   if (!featureMean || !featureStd) return map;

@@ -1,0 +1,74 @@
+// Examples as talk in the language model's own chat template: a question about a picture and its caption
+// as the answer, a request and [RET], ordinary talk. Only answers are learned.
+import { layOutPrompt, type LayoutOptions } from '../model/index.ts';
+import type { PromptSegment } from '../model/types.ts';
+import type { Tokenizer } from '../tokenizer/index.ts';
+import { FromageError } from '../errors.ts';
+import { type CaptionSequence, pictureSlot, type TextSequence } from './sequences.ts';
+
+export const defaultQuestions: readonly string[] = [
+  'What is in this picture?', 'Describe the image.', 'What do you see?', 'Describe this photo in one sentence.', 'What is happening here?', 'Caption this image.',
+  'What does this picture show?', 'Tell me what you see in this photo.',
+];
+
+export const defaultRequests: readonly string[] = [
+  'Show me {}', 'Show me a picture of {}', 'Show me a photo of {}', 'Find an image of {}', 'I want to see {}', 'Can you show me {}?', 'Please find a photo of {}',
+  'Do you have a picture of {}?', 'Show me an image: {}', 'A picture of {}, please.', 'Could I see {}?', 'Send me a picture of {}.',
+];
+
+export interface ChatForm {
+  readonly tokenizer: Tokenizer;
+  readonly visualTokens: number;
+  readonly chatTemplate: string | null;
+  /** Ends an answer. */
+  readonly endTokenId: number;
+  /** Tokens of an answer that are learned. */
+  readonly maxLength: number;
+}
+
+/** Picture and question, answered by the caption and the end of the turn. */
+export function chatCaption(form: ChatForm, question: string, caption: string, picture: Float32Array): CaptionSequence {
+  const prompt = layOut(form, [{ type: 'image', image: { pooled: picture } }, { type: 'text', text: question }]);
+  return { kind: 'caption', pictures: [picture], ...answered(form, prompt, caption) };
+}
+
+/** A request, answered by [RET]; the [RET] itself is not part of the text. */
+export function chatRequest(form: ChatForm, request: string, picture: Float32Array, pictureKey: string | null): TextSequence {
+  const { retTokenId } = form.tokenizer;
+  if (retTokenId === null) throw new FromageError({ code: 'TRAINING_TOKENIZER', what: 'the tokenizer has no [RET]', todo: 'open it with withFromageTokens' });
+  const prompt = layOut(form, [{ type: 'text', text: request }]);
+  return { kind: 'text', tokenIds: prompt, labelAt: [prompt.length - 1], labels: [retTokenId], picture, pictureKey };
+}
+
+/** Words answered by words. */
+export function chatTalk(form: ChatForm, user: string, assistant: string): TextSequence {
+  return { kind: 'text', ...answered(form, layOut(form, [{ type: 'text', text: user }]), assistant), picture: null, pictureKey: null };
+}
+
+/** "A black dog runs ." -> "A black dog runs." */
+export function tidyCaption(caption: string): string {
+  const text = caption.trim().replace(/\s+/g, ' ').replace(/\s+([.,!?;:])/g, '$1').replace(/" ([^"]*) "/g, '"$1"');
+  const capital = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(capital) || capital === '' ? capital : `${capital}.`;
+}
+
+/** A caption as the object of a request: no full stop, no capital unless the word is all capitals. */
+export function requestText(request: string, caption: string): string {
+  const bare = tidyCaption(caption).replace(/[.!]+$/, '');
+  const first = bare.split(' ', 1)[0] ?? '';
+  const lowered = first.length > 1 && first === first.toUpperCase() ? bare : bare.charAt(0).toLowerCase() + bare.slice(1);
+  return request.replace('{}', () => lowered);
+}
+
+function layOut({ tokenizer, visualTokens, chatTemplate }: ChatForm, parts: readonly PromptSegment[]): number[] {
+  const options: LayoutOptions = { tokenizer, visualTokens, maxPositions: Number.MAX_SAFE_INTEGER, style: 'chat', ...(chatTemplate === null ? {} : { chatTemplate }) };
+  return layOutPrompt({ kind: 'turns', turns: [{ role: 'user', parts }] }, options).tokenIds.map((id) => (id < 0 ? pictureSlot : id));
+}
+
+function answered({ tokenizer, endTokenId, maxLength }: ChatForm, prompt: readonly number[], answer: string): { tokenIds: number[]; labelAt: number[]; labels: number[] } {
+  const words = tokenizer.encode(answer, { trusted: false });
+  const labels = words.length > maxLength ? words.slice(0, maxLength) : [...words, endTokenId];
+  // The last label needs no position of its own.
+  const tokenIds = [...prompt, ...labels.slice(0, -1)];
+  return { tokenIds, labelAt: labels.map((_, i) => prompt.length - 1 + i), labels };
+}

@@ -1,0 +1,111 @@
+// Training examples from files: captions with pictures, named pictures, ordinary talk. Pictures are only
+// named here; their features come from pooled-features.ts.
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { FromageError } from '../errors.ts';
+import { readTsv } from '../formats/index.ts';
+import type { DataSource } from './config.ts';
+
+/** A picture by the name that its source gives it. */
+export interface PictureName {
+  /** Folder or tar archive; empty for pictures whose features the caller brought. */
+  readonly images: string;
+  readonly name: string;
+}
+
+export interface PairExample {
+  readonly kind: 'pair';
+  readonly caption: string;
+  /** In a request, in place of the caption: names are asked for as they are. */
+  readonly isName: boolean;
+  readonly picture: PictureName;
+}
+
+export interface TalkExample {
+  readonly kind: 'talk';
+  readonly user: string;
+  readonly assistant: string;
+}
+
+export type TrainingExample = PairExample | TalkExample;
+
+/** Examples that are drawn from with a common weight. */
+export interface ExampleSource {
+  readonly name: string;
+  readonly weight: number;
+  readonly captioning: boolean;
+  readonly retrieval: boolean;
+  readonly examples: readonly TrainingExample[];
+}
+
+const namesSchema = z.array(z.looseObject({ file: z.string(), name: z.string(), keywords: z.array(z.string()).default([]) }));
+const talkSchema = z.strictObject({ user: z.string().min(1), assistant: z.string().min(1) });
+
+/** @throws FromageError `TRAINING_DATA`, and the readers' own */
+export async function readSource(source: DataSource): Promise<ExampleSource> {
+  const examples = await readExamples(source);
+  if (examples.length === 0) throw new FromageError({ code: 'TRAINING_DATA', what: `${fileOf(source)} holds no examples`, todo: 'give a file with at least one row' });
+  const talk = source.kind === 'talk';
+  return { name: fileOf(source), weight: source.weight, captioning: !talk && source.captioning, retrieval: talk || source.retrieval, examples };
+}
+
+export function pictureKey({ images, name }: PictureName): string {
+  return `${images}\n${name}`;
+}
+
+async function readExamples(source: DataSource): Promise<TrainingExample[]> {
+  switch (source.kind) {
+    case 'captions': {
+      const pairs: TrainingExample[] = [];
+      for await (const { caption, image } of readTsv(source.tsv)) pairs.push({ kind: 'pair', caption, isName: false, picture: { images: source.images, name: image } });
+      return pairs;
+    }
+    case 'named': {
+      const parsed = namesSchema.safeParse(readJson(source.names));
+      if (!parsed.success) throw new FromageError({ code: 'TRAINING_DATA', what: `${source.names} is not a list of {"file", "name"}`, why: z.prettifyError(parsed.error).slice(0, 200) });
+      return parsed.data.flatMap(({ file, name, keywords }) => [name, ...keywords].map((caption): TrainingExample => ({ kind: 'pair', caption, isName: true, picture: { images: source.images, name: file } })));
+    }
+    case 'talk': {
+      const lines = (await readText(source.file)).split('\n').filter((line) => line.trim() !== '');
+      return lines.map((line, i) => {
+        const parsed = talkSchema.safeParse(parseJson(line, `line ${i + 1} of ${source.file}`));
+        if (!parsed.success) throw new FromageError({ code: 'TRAINING_DATA', what: `line ${i + 1} of ${source.file} is not {"user", "assistant"}` });
+        return { kind: 'talk', ...parsed.data };
+      });
+    }
+  }
+}
+
+function fileOf(source: DataSource): string {
+  return source.kind === 'captions' ? source.tsv : source.kind === 'named' ? source.names : source.file;
+}
+
+function readJson(file: string): unknown {
+  try {
+    return parseJson(readFileSync(file, 'utf8'), file);
+  } catch (cause) {
+    if (cause instanceof FromageError) throw cause;
+    throw unreadable(file, cause);
+  }
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw unreadable(file, cause);
+  }
+}
+
+function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new FromageError({ code: 'TRAINING_DATA', what: `${where} is not JSON`, cause });
+  }
+}
+
+function unreadable(file: string, cause: unknown): FromageError {
+  return new FromageError({ code: 'TRAINING_DATA', what: `${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, cause });
+}

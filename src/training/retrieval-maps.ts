@@ -1,0 +1,119 @@
+// The second part of a run: the retrieval maps and the logit scale alone. With the [RET] row at rest the
+// hidden states at [RET] are fixed, so they are computed once and InfoNCE can have very large batches.
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { openSafetensors, writeSafetensors } from '../formats/index.ts';
+import { hiddenWidth } from '../model/index.ts';
+import { bytesOf } from '../onnx/graph/index.ts';
+import { adamWStep, type AdamWState, clipGradients } from './adamw.ts';
+import type { RetrievalMapsConfig } from './config.ts';
+import type { ContrastiveResult } from './contrastive.ts';
+import { pictureKey, type PairExample } from './examples.ts';
+import { type Parameters, parameterOf } from './parameters.ts';
+import { createRandom, type Random } from './random.ts';
+import { learningRate } from './schedule.ts';
+import type { Setting } from './setting.ts';
+
+/** Texts with their hidden states at [RET]. */
+export interface RetStates {
+  readonly pairs: readonly PairExample[];
+  /** Weight of each pair's source, shared among its texts. */
+  readonly sourceOf: readonly number[];
+  /** By layer `[pairs, width]`. */
+  readonly hidden: ReadonlyMap<number, Float32Array>;
+}
+
+export interface RetStatesOptions {
+  readonly file: string;
+  readonly maps: RetrievalMapsConfig;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Computes the states, or reads them from the run folder when they belong to this [RET] row. */
+export async function prepareRetStates(setting: Setting, parameters: Parameters, { file, maps, onProgress, signal }: RetStatesOptions): Promise<RetStates> {
+  const { config, model, form, facts, weights } = setting;
+  const texts = chooseTexts(setting, maps);
+  const key = createHash('sha256').update(bytesOf(parameterOf(parameters, 'ret_embedding').data)).update(JSON.stringify([texts.pairs.length, config.seed, maps])).digest('hex');
+  const widths = facts.textLayers.map((layer) => hiddenWidth(weights.config, layer));
+  const hidden = new Map<number, Float32Array>(facts.textLayers.map((layer, i) => [layer, new Float32Array(texts.pairs.length * widths[i]!)]));
+  if (existsSync(file)) {
+    const store = openSafetensors(file);
+    try {
+      if ((store.metadata as Record<string, unknown>)['key'] === key) {
+        for (const layer of facts.textLayers) hidden.set(layer, store.readFloat32(`hidden.${layer}`));
+        return { ...texts, hidden };
+      }
+    } finally {
+      store.close();
+    }
+  }
+  const sequences = texts.pairs.map((pair, i) => form.text(pair, createRandom(config.seed, `ret-state/${i}`)));
+  const order = [...sequences.keys()].sort((a, b) => sequences[a]!.tokenIds.length - sequences[b]!.tokenIds.length);
+  for (let i = 0; i < order.length; i += config.microBatch) {
+    signal?.throwIfAborted();
+    const rows = order.slice(i, i + config.microBatch);
+    const states = await model.hiddenAtRet(await model.texts(rows.map((row) => sequences[row]!)), parameters);
+    facts.textLayers.forEach((layer, l) => rows.forEach((row, j) => hidden.get(layer)!.set(states.get(layer)!.subarray(j * widths[l]!, (j + 1) * widths[l]!), row * widths[l]!)));
+    onProgress?.(Math.min(i + config.microBatch, order.length), order.length);
+  }
+  writeSafetensors(file, new Map([...hidden].map(([layer, data], l) => [`hidden.${layer}`, { shape: [texts.pairs.length, widths[l]!], data }])), { key });
+  return { ...texts, hidden };
+}
+
+/** Texts of every source, each with as many forms as were asked for. */
+function chooseTexts({ sources, config }: Setting, maps: RetrievalMapsConfig): Pick<RetStates, 'pairs' | 'sourceOf'> {
+  const pairs: PairExample[] = [];
+  const sourceOf: number[] = [];
+  sources.forEach((source, s) => {
+    if (!source.retrieval) return;
+    const candidates = source.examples.flatMap((example) => (example.kind === 'pair' ? Array.from({ length: maps.formsPerExample }, () => example) : []));
+    const chosen = createRandom(config.seed, `ret-texts/${s}`).shuffled(candidates).slice(0, maps.textsPerSource);
+    pairs.push(...chosen);
+    sourceOf.push(...chosen.map(() => s));
+  });
+  return { pairs, sourceOf };
+}
+
+/** One step; draws from the sources by their weights. */
+export async function retrievalMapsStep(setting: Setting, states: RetStates, maps: RetrievalMapsConfig, parameters: Parameters, optimizer: AdamWState, step: number, pools: readonly { readonly weight: number; readonly rows: readonly number[] }[]): Promise<{ readonly result: ContrastiveResult; readonly norm: number; readonly lr: number }> {
+  const random = createRandom(setting.config.seed, `maps/${step}`);
+  const rows = drawRows(pools, maps.batchSize, random);
+  const hidden = new Map([...states.hidden].map(([layer, data]) => {
+    const width = data.length / states.pairs.length;
+    const batch = new Float32Array(rows.length * width);
+    rows.forEach((row, i) => batch.set(data.subarray(row * width, (row + 1) * width), i * width));
+    return [layer, dropped(batch, maps.dropout, random)] as const;
+  }));
+  const pairs = rows.map((row) => states.pairs[row]!);
+  const pictures = pairs.map((pair) => dropped(setting.features(pair).slice(), maps.dropout, random));
+  const gradients = new Map<string, Float32Array>();
+  const result = await setting.contrastive.run({ hidden, pictures, pictureKeys: pairs.map(({ picture }) => pictureKey(picture)) }, parameters, 1, gradients);
+  const lr = learningRate({ kind: maps.schedule, lr: maps.lr, warmupSteps: maps.warmupSteps, stepSize: maps.scheduleStepSize, gamma: maps.scheduleGamma, floor: maps.scheduleFloor }, step, maps.steps);
+  const norm = clipGradients(gradients, maps.clipNorm > 0 ? maps.clipNorm : Number.POSITIVE_INFINITY);
+  adamWStep(parameters, gradients, optimizer, lr, { betas: maps.betas, eps: maps.eps, weightDecay: maps.weightDecay });
+  return { result, norm, lr };
+}
+
+/** Rows of the states by source. */
+export function poolsOf({ sources }: Setting, states: RetStates): { readonly weight: number; readonly rows: readonly number[] }[] {
+  return sources.map(({ weight }, s) => ({ weight, rows: states.sourceOf.flatMap((source, row) => (source === s ? [row] : [])) })).filter(({ rows }) => rows.length > 0);
+}
+
+function drawRows(pools: readonly { readonly weight: number; readonly rows: readonly number[] }[], count: number, random: Random): number[] {
+  const weights = pools.reduce((sum, { weight }) => sum + weight, 0);
+  return pools.flatMap(({ weight, rows }) => {
+    const share = Math.min(rows.length, Math.max(1, Math.round((count * weight) / weights)));
+    const taken = new Set<number>();
+    while (taken.size < share) taken.add(rows[random.integer(rows.length)]!);
+    return [...taken];
+  });
+}
+
+/** Entries set to zero at random, the others enlarged to keep the mean. Changes the array. */
+function dropped(values: Float32Array, probability: number, random: Random): Float32Array {
+  if (probability === 0) return values;
+  const keep = 1 / (1 - probability);
+  for (let i = 0; i < values.length; i++) values[i] = random.uniform() < probability ? 0 : values[i]! * keep;
+  return values;
+}

@@ -1,0 +1,172 @@
+// Everything frozen that a run stands on: language model, features of all pictures, examples without the
+// unreadable ones, held-out pairs, and the form of its prompts.
+import { adapterSizes, checkAdapter, findFrozenSources, foldNormalization, hiddenWidth, type LanguageModelWeights, loadVisionEncoder, openLanguageModelWeights, openTokenizerOf, readAdapterFolder } from '../model/index.ts';
+import { FromageError } from '../errors.ts';
+import { withFromageTokens } from '../tokenizer/index.ts';
+import type { TrainConfig } from './config.ts';
+import { ContrastiveLoss } from './contrastive.ts';
+import { type ExampleSource, type PairExample, pictureKey, readSource } from './examples.ts';
+import { createFeatureScale, type FeatureScale, foldScaleInto } from './feature-scale.ts';
+import { FrozenModel } from './frozen-model.ts';
+import { meanRowNorm } from './frozen-rows.ts';
+import { initialParameters, type Parameters, parametersOf } from './parameters.ts';
+import { type PooledFeatures, preparePooled } from './pooled-features.ts';
+import { createPromptForm, type PromptForm } from './prompt-form.ts';
+import { createRandom } from './random.ts';
+import type { ValidationSet } from './validation.ts';
+
+export interface Setting {
+  readonly config: TrainConfig;
+  readonly weights: LanguageModelWeights;
+  readonly model: FrozenModel;
+  readonly contrastive: ContrastiveLoss;
+  readonly sources: readonly ExampleSource[];
+  readonly validation: ValidationSet;
+  readonly form: PromptForm;
+  /** Of a pair's picture, scaled where features are normalised. */
+  features(example: PairExample): Float32Array;
+  readonly scale: FeatureScale | null;
+  /** Visual tokens, layers and [RET] id of the adapter in the making. */
+  readonly facts: { readonly visualTokens: number; readonly textLayers: readonly number[]; readonly retTokenId: number };
+  /** What the adapter's card says of the frozen models. */
+  readonly frozen: { readonly languageModel: { readonly id: string }; readonly visionEncoder: { readonly id: string; readonly hash: string }; readonly parent: string | null };
+  readonly retNorm: number;
+  /** Where the parameters start. */
+  initial(): Parameters;
+  readonly unreadablePictures: readonly string[];
+  readonly skippedRows: number;
+  close(): Promise<void>;
+}
+
+export interface SettingOptions {
+  /** More examples than the configuration names. */
+  readonly sources?: readonly ExampleSource[];
+  readonly onPictures?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Opens everything; on failure nothing stays open. */
+export async function openSetting(config: TrainConfig, options: SettingOptions = {}): Promise<Setting> {
+  const found = await findFrozenSources({ model: config.model, cacheDir: config.cacheDir, ...(config.lm === undefined ? {} : { lm: config.lm }), ...(config.vision === undefined ? {} : { vision: config.vision }) });
+  const start = config.from === undefined ? null : readAdapterFolder(config.from);
+  const plainTokenizer = openTokenizerOf(found.languageModel);
+  const retTokenId = start?.tensors.retTokenId ?? plainTokenizer.vocabSize;
+  const tokenizer = withFromageTokens(plainTokenizer, retTokenId);
+  const facts = { visualTokens: start?.tensors.visualTokens ?? config.visualTokens, textLayers: start?.tensors.textLayers ?? config.textLayers, retTokenId };
+  const run = config.threads === undefined ? {} : { threads: config.threads };
+  const closers: (() => void | Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.reverse().splice(0)) await closer();
+  };
+  try {
+    const weights = await openLanguageModelWeights({ source: found.languageModel, weights: 'fp32', cacheDir: config.cacheDir });
+    closers.push(() => weights.close());
+    const encoder = await loadVisionEncoder({ source: found.visionEncoder, ...run });
+    const visionHiddenSize = encoder.visionHiddenSize;
+    const { hash: visionHash } = encoder;
+    if (start) checkAdapter(start.tensors, adapterSizes({ config: weights.config }, encoder), config.from ?? '');
+    let pooled: PooledFeatures;
+    let all: ExampleSource[];
+    let heldOut: PairExample[];
+    try {
+      all = [...(await Promise.all(config.data.map(readSource))), ...(options.sources ?? [])];
+      heldOut = await readValidation(config);
+      const pictures = [...all.flatMap(({ examples }) => examples), ...heldOut].flatMap((example) => (example.kind === 'pair' ? [example.picture] : []));
+      pooled = await preparePooled(pictures, { encoder, cacheDir: config.cacheDir, ...(options.onPictures ? { onProgress: options.onPictures } : {}), ...(options.signal ? { signal: options.signal } : {}) });
+    } finally {
+      await encoder.close();
+    }
+    closers.push(() => pooled.close());
+    const readable = withoutUnreadable(all, heldOut, pooled);
+    const split = config.validation.tsv === undefined ? holdOut(readable.sources, config) : { sources: readable.sources, heldOut: readable.heldOut };
+    if (split.sources.every(({ examples }) => examples.length === 0)) throw new FromageError({ code: 'TRAINING_DATA', what: 'there are no examples to train on', why: `${readable.skipped} rows name pictures that cannot be read`, todo: 'check the folder or archive of the pictures' });
+    const scale = config.normalizeFeatures ? createFeatureScale(trainPictures(split.sources, pooled), visionHiddenSize) : null;
+    const features = (example: PairExample): Float32Array => {
+      const raw = pooled.get(example.picture);
+      if (!raw) throw new FromageError({ code: 'TRAINING_DATA', what: `the picture ${example.picture.name} has no features` });
+      return scale ? scale.apply(raw) : raw;
+    };
+    const model = new FrozenModel({ weights, visionHiddenSize, ...facts, ...run });
+    closers.push(() => model.close());
+    const textWidths = facts.textLayers.map((layer) => hiddenWidth(weights.config, layer));
+    const retrievalDim = start?.tensors.visualFc.outputs ?? config.retrievalDim;
+    const contrastive = new ContrastiveLoss({ visionHiddenSize, retrievalDim, textLayers: facts.textLayers, textWidths }, config.threads);
+    closers.push(() => contrastive.close());
+    const retNorm = meanRowNorm(weights, Math.min(weights.config.vocabSize, retTokenId));
+    const endTokenId = weights.config.eosTokenIds[0] ?? tokenizer.eosTokenId ?? 0;
+    return {
+      config,
+      weights,
+      model,
+      contrastive,
+      sources: split.sources,
+      validation: { pairs: split.heldOut.slice(0, config.validation.count), captions: config.validation.captions },
+      features,
+      form: createPromptForm({ ...config, visualTokens: facts.visualTokens }, { tokenizer, chatTemplate: found.chatTemplate ?? tokenizer.chatTemplate, endTokenId, features }),
+      scale,
+      facts,
+      frozen: { languageModel: { id: config.lm ?? found.languageModel.split(/[\\/]/).at(-1)! }, visionEncoder: { id: config.vision ?? found.visionEncoder.split(/[\\/]/).at(-1)!, hash: visionHash }, parent: start ? String(start.card['hash'] ?? '') || null : null },
+      retNorm,
+      initial: () => {
+        if (!start) return initialParameters({ visualTokens: facts.visualTokens, retrievalDim, visionHiddenSize, embedSize: weights.config.embedSize, textWidths }, config.seed, retNorm);
+        const parameters = parametersOf(foldNormalization(start.tensors));
+        return scale ? foldScaleInto(parameters, scale) : parameters;
+      },
+      unreadablePictures: pooled.unreadable,
+      skippedRows: readable.skipped,
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The first caption of each picture of a held-out file. */
+async function readValidation({ validation }: TrainConfig): Promise<PairExample[]> {
+  if (validation.tsv === undefined) return [];
+  if (validation.images === undefined) throw new FromageError({ code: 'TRAINING_CONFIG', what: `validation.tsv is ${validation.tsv} and validation.images is missing`, todo: 'name the folder or archive of its pictures' });
+  const source = await readSource({ kind: 'captions', tsv: validation.tsv, images: validation.images, weight: 1, captioning: true, retrieval: true });
+  return firstOfEachPicture(source.examples.flatMap((example) => (example.kind === 'pair' ? [example] : []))).slice(0, Math.max(validation.count, validation.captions));
+}
+
+function firstOfEachPicture(pairs: readonly PairExample[]): PairExample[] {
+  const seen = new Set<string>();
+  return pairs.filter(({ picture }) => {
+    const key = pictureKey(picture);
+    return seen.has(key) ? false : seen.add(key);
+  });
+}
+
+function withoutUnreadable(sources: readonly ExampleSource[], heldOut: readonly PairExample[], pooled: PooledFeatures) {
+  let skipped = 0;
+  const readable = sources.map((source) => {
+    const examples = source.examples.filter((example) => example.kind === 'talk' || pooled.has(example.picture));
+    skipped += source.examples.length - examples.length;
+    return { ...source, examples };
+  });
+  return { sources: readable.filter(({ examples }) => examples.length > 0), heldOut: heldOut.filter(({ picture }) => pooled.has(picture)), skipped };
+}
+
+/** Takes pictures out of the captions at random, with all their rows; at most a tenth of them. */
+function holdOut(sources: readonly ExampleSource[], { validation, seed }: TrainConfig): { readonly sources: readonly ExampleSource[]; readonly heldOut: readonly PairExample[] } {
+  const captions = sources.flatMap(({ examples }) => examples.flatMap((example) => (example.kind === 'pair' && !example.isName ? [example] : [])));
+  const pictures = firstOfEachPicture(captions);
+  const count = Math.min(validation.count, Math.floor(pictures.length / 10));
+  const heldOut = createRandom(seed, 'held-out').shuffled(pictures).slice(0, count);
+  const keys = new Set(heldOut.map(({ picture }) => pictureKey(picture)));
+  const rest = sources.map((source) => ({ ...source, examples: source.examples.filter((example) => example.kind === 'talk' || !keys.has(pictureKey(example.picture))) }));
+  return { sources: rest, heldOut };
+}
+
+function* trainPictures(sources: readonly ExampleSource[], pooled: PooledFeatures): Generator<Float32Array, void, undefined> {
+  const seen = new Set<string>();
+  for (const { examples } of sources) {
+    for (const example of examples) {
+      if (example.kind !== 'pair' || seen.has(pictureKey(example.picture))) continue;
+      seen.add(pictureKey(example.picture));
+      const features = pooled.get(example.picture);
+      if (features) yield features;
+    }
+  }
+}
