@@ -11,15 +11,18 @@ import type { AdapterInfo, EndReason, Engine, EngineInfo, EngineStats, GenerateE
 
 export interface StartEngineOptions {
   /** What to load. */
-  readonly model: LoadOptions;
+  readonly model: Omit<LoadOptions, 'onProgress'>;
   readonly engine?: EngineOptions;
+  /** Told now and then while weights are converted, as `LoadOptions.onProgress`. */
+  readonly onProgress?: (done: number) => void;
 }
 
-/** Another source of parts than the model room, for tests: a module with `loadParts(spec)`. */
+/** Another source of parts than the model room, for tests: a module with `loadParts(spec, onProgress)`. */
 export interface StartPartsOptions {
   readonly partsModule: string;
   readonly spec: unknown;
   readonly engine?: EngineOptions;
+  readonly onProgress?: (done: number) => void;
 }
 
 /** An engine in a process of its own; `pid` is there while the process is. */
@@ -29,9 +32,10 @@ export interface ChildEngine extends Engine {
 
 /** Starts the process at once; `ready()` tells when the model is loaded. `close` must be called. */
 export function startEngine(options: StartEngineOptions | StartPartsOptions): ChildEngine {
+  const { engine = {}, onProgress = () => {} } = options;
   return 'partsModule' in options
-    ? new ChildProcessEngine(options.partsModule, options.spec, options.engine ?? {})
-    : new ChildProcessEngine(new URL('./load-parts.ts', import.meta.url).href, options.model, options.engine ?? {});
+    ? new ChildProcessEngine(options.partsModule, options.spec, engine, onProgress)
+    : new ChildProcessEngine(new URL('./load-parts.ts', import.meta.url).href, options.model, engine, onProgress);
 }
 
 interface PendingCall {
@@ -41,6 +45,7 @@ interface PendingCall {
 
 class ChildProcessEngine implements ChildEngine {
   readonly #options: EngineOptions;
+  readonly #onProgress: (done: number) => void;
   readonly #supervisor: Supervisor;
   readonly #streams = new Map<number, EventStream>();
   readonly #calls = new Map<number, PendingCall>();
@@ -51,8 +56,9 @@ class ChildProcessEngine implements ChildEngine {
   #waiting = 0;
   #closing: Promise<void> | null = null;
 
-  constructor(partsModule: string, spec: unknown, options: EngineOptions) {
+  constructor(partsModule: string, spec: unknown, options: EngineOptions, onProgress: (done: number) => void) {
     this.#options = options;
+    this.#onProgress = onProgress;
     this.#supervisor = new Supervisor({
       startMessage: () => ({ type: 'start', partsModule, spec, options, adapters: this.#adapters, serving: this.#serving }),
       onMessage: (message) => this.#receive(message),
@@ -193,6 +199,9 @@ class ChildProcessEngine implements ChildEngine {
       case 'rejected':
         this.#calls.get(message.id)?.reject(FromageError.fromPlain(message.error));
         this.#calls.delete(message.id);
+        break;
+      case 'progress':
+        this.#onProgress(message.done);
         break;
       case 'ready':
       case 'failed':

@@ -39,14 +39,27 @@ process.on('message', (message: ToChild) => {
 
 async function start({ partsModule, spec, options, adapters, serving }: StartMessage): Promise<void> {
   try {
-    const { loadParts } = (await import(partsModule)) as { loadParts(spec: unknown): Promise<EngineParts> };
-    engine = createEngine(await loadParts(spec), options);
+    const { loadParts } = (await import(partsModule)) as { loadParts(spec: unknown, onProgress: (done: number) => void): Promise<EngineParts> };
+    engine = createEngine(await loadParts(spec, progressReporter()), options);
     for (const { folder, id } of adapters) await engine.loadAdapter(folder, id);
     if (serving !== null) await engine.serveAdapter(serving);
+    // Templates are compiled and memory is touched now, not while the first person waits.
+    await engine.embedPrompts([{ kind: 'turns', turns: [{ role: 'user', parts: [{ type: 'text', text: 'Hello' }] }] }]).catch(() => {});
     send({ type: 'ready', info: await engine.info() });
   } catch (error) {
     send({ type: 'failed', error: asFromageError(error).toPlain() }, () => process.exit(1));
   }
+}
+
+/** A few messages a second at most. */
+function progressReporter(): (done: number) => void {
+  let last = 0;
+  return (done) => {
+    const now = performance.now();
+    if (now - last < 100) return;
+    last = now;
+    send({ type: 'progress', done });
+  };
 }
 
 async function generate(id: number, request: GenerateRequest): Promise<void> {

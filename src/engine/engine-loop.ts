@@ -51,6 +51,8 @@ export class EngineLoop {
   readonly #running: Sequence[] = [];
   readonly #cache: KvCache;
   readonly #slots: SlotTable<Sequence>;
+  /** Reused from token to token. */
+  #logits: Float32Array | null = null;
   #wake: (() => void) | null = null;
   #awake = false;
   #stopping = false;
@@ -283,7 +285,8 @@ export class EngineLoop {
     }
     if (columns >= contextWindow) answer.reason ??= 'length';
     if (answer.reason === null) {
-      sequence.nextToken = answer.advance(logitsAt(output, index, adapter, vocabSize));
+      this.#logits = logitsAt(output, index, adapter, vocabSize, this.#logits);
+      sequence.nextToken = answer.advance(this.#logits);
       this.counters.generatedTokens++;
       if (sequence.firstTokenAt === 0) sequence.firstTokenAt = performance.now();
     }

@@ -3,6 +3,6 @@ import { loadFromage, type LoadOptions } from '../model/index.ts';
 import type { EngineParts } from './parts.ts';
 
 /** @throws FromageError of the model room */
-export function loadParts(spec: LoadOptions): Promise<EngineParts> {
-  return loadFromage(spec);
+export function loadParts(spec: LoadOptions, onProgress: (done: number) => void): Promise<EngineParts> {
+  return loadFromage({ ...spec, onProgress });
 }

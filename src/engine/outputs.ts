@@ -7,11 +7,14 @@ import { l2Normalize } from '../tensor/index.ts';
  * Logits over the vocabulary of the adapter's model: `[[RET] + 1]`. As in the reference's resized table,
  * frozen rows behind [RET] are left out; an id without a row of its own is banned.
  *
- * @returns a new array, which processors may change
+ * @param into written over and returned where it has the right length: a vocabulary is long, and making
+ *   an array for every token costs more than choosing one
+ * @returns an array that processors may change
  */
-export function logitsAt(output: StepOutput, index: number, adapter: Adapter, vocabSize: number): Float32Array {
+export function logitsAt(output: StepOutput, index: number, adapter: Adapter, vocabSize: number, into?: Float32Array | null): Float32Array {
   const { id } = adapter.ret;
-  const logits = new Float32Array(id + 1).fill(Number.NEGATIVE_INFINITY, Math.min(vocabSize, id));
+  const logits = into?.length === id + 1 ? into : new Float32Array(id + 1);
+  logits.fill(Number.NEGATIVE_INFINITY, Math.min(vocabSize, id));
   logits.set(output.logits.subarray(index * vocabSize, index * vocabSize + Math.min(vocabSize, id)));
   logits[id] = adapter.retLogits(rowOf(output, -1, index, vocabSize), 1)[0] ?? Number.NEGATIVE_INFINITY;
   return logits;

@@ -7,7 +7,7 @@ import type { EngineInfo, GenerateEvent, GenerateRequest } from './types.ts';
 /** What the child is to load; sent once, before anything else. */
 export interface StartMessage {
   readonly type: 'start';
-  /** URL of a module with `loadParts(spec)`. */
+  /** URL of a module with `loadParts(spec, onProgress)`. */
   readonly partsModule: string;
   readonly spec: unknown;
   readonly options: EngineOptions;
@@ -34,6 +34,8 @@ export interface RequestNews {
 }
 
 export type FromChild =
+  /** Bytes or files of a long load that are done, as the model room counts them. */
+  | { readonly type: 'progress'; readonly done: number }
   | { readonly type: 'ready'; readonly info: EngineInfo }
   /** The model cannot be loaded; the child ends. */
   | { readonly type: 'failed'; readonly error: PlainError }

@@ -29,15 +29,16 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
     });
     afterAll(() => engine.close());
 
-    const idle = async (): Promise<void> => {
+    const until = async (runningWanted: number, queuedWanted: number): Promise<void> => {
       const deadline = performance.now() + 10_000;
       for (;;) {
         const { running, queued } = await engine.stats();
-        if (running + queued === 0) return;
+        if (running === runningWanted && queued === queuedWanted) return;
         if (performance.now() > deadline) throw new Error(`${running} run and ${queued} wait after ten seconds`);
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await new Promise((resolve) => setTimeout(resolve, 2));
       }
     };
+    const idle = (): Promise<void> => until(0, 0);
 
     test('tells what it is made of once it is ready', async () => {
       const info = await engine.ready();
@@ -140,8 +141,8 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
       const slow = { prompt: asked('Hello'), decoding: endless, seed: 1 };
       const controllers = Array.from({ length: 5 }, () => new AbortController());
       const answers = controllers.map((controller) => collect(engine, { ...slow, signal: controller.signal }));
-      // The requests reach the engine in order; the sixth finds two running and three waiting.
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      // The sixth finds two running and three waiting.
+      await until(2, 3);
       const refused = collect(engine, slow);
       await expect(refused).rejects.toMatchObject({ code: 'ENGINE_BUSY', retryable: true, userMessage: expect.stringMatching(/3 people are waiting/) });
       for (const controller of controllers) controller.abort();
@@ -222,7 +223,7 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
       await expect(engine.unloadAdapter('other')).rejects.toMatchObject({ code: 'ENGINE_ADAPTER_SERVING' });
       const controller = new AbortController();
       const running = collect(engine, { prompt, decoding: endless, signal: controller.signal, seed: 1 });
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await until(1, 0);
       await engine.serveAdapter('adapter');
       let unloaded = false;
       const unload = engine.unloadAdapter('other').then(() => {

@@ -10,7 +10,7 @@ export async function exchangeAdapters(engine: Engine, folder: string, times: nu
     const id = `adapter ${i}`;
     await engine.loadAdapter(folder, id);
     await engine.serveAdapter(id);
-    await collect(engine, { prompt: asked('Show me a dog'), conversation: `chat ${i % 5}`, decoding: { forceRet: true, maxNewTokens: 2 } });
+    await collect(engine, { prompt: asked('Show me a dog'), conversation: `chat ${i % 5}`, decoding: { stopLoops: false, forceRet: true, maxNewTokens: 2 } });
     await engine.serveAdapter(first);
     await engine.unloadAdapter(id);
     if (i === Math.floor(times / 10)) base = (await engine.stats()).residentBytes;

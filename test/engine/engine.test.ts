@@ -71,8 +71,11 @@ test('a step that fails ends its own requests and no others', async () => {
 });
 
 test('close lets a running answer end, refuses what waits, and cancels what takes too long', async () => {
-  const engine = await tinyEngine(model, { maxRows: 2, drainMs: 100 });
-  const short = collect(engine, { prompt: asked('Hello'), decoding: { stopLoops: false, maxNewTokens: 20, maxNumRets: 0 } });
+  const parts = await loadFromage(model.load);
+  // Slow enough that the long answer is far from its end when the time is up.
+  const slow = watched(parts, () => new Promise((resolve) => setTimeout(resolve, 5)));
+  const engine = createEngine({ ...parts, languageModel: slow }, { maxRows: 2, drainMs: 800, checkInvariants: true });
+  const short = collect(engine, { prompt: asked('Hello'), decoding: { maxNewTokens: 20, maxNumRets: 0 } });
   const long = collect(engine, { prompt: asked('Hello'), decoding: endless });
   const waiting = collect(engine, { prompt: asked('Hello'), decoding: endless });
   const refused = expect(waiting).rejects.toMatchObject({ code: 'ENGINE_CLOSED', retryable: true });
@@ -136,6 +139,33 @@ describe('isolation', () => {
   });
 });
 
+test('whatever is sent as a request ends in an answer or in an error with a code', async () => {
+  const engine = await tinyEngine(model, { maxRows: 4 });
+  const odd = fc.oneof(fc.anything({ maxDepth: 2 }), fc.constantFrom('', -1, Number.NaN, 2 ** 60, null));
+  const segment = fc.oneof(fc.record({ type: fc.constantFrom('text', 'image'), text: fc.oneof(fc.string(), odd), image: fc.oneof(odd, fc.record({ bytes: fc.uint8Array({ maxLength: 4 }) }), fc.record({ pooled: fc.float32Array({ minLength: 12, maxLength: 12 }) })) }), odd);
+  const prompt = fc.oneof(
+    fc.record({ kind: fc.constant('segments'), segments: fc.oneof(fc.array(segment, { maxLength: 3 }), odd) }),
+    fc.record({ kind: fc.constant('turns'), turns: fc.oneof(fc.array(fc.record({ role: fc.constantFrom('user', 'assistant', 'system'), parts: fc.array(segment, { maxLength: 2 }) }), { maxLength: 3 }), odd) }),
+    odd,
+  );
+  const decoding = fc.record({ maxNewTokens: fc.oneof(fc.nat(5), odd), temperature: fc.oneof(fc.nat(2), odd), stop: fc.oneof(fc.array(fc.string()), odd) }, { requiredKeys: [] });
+  let answered = 0;
+  await fc.assert(
+    fc.asyncProperty(prompt, decoding, async (given, options) => {
+      try {
+        await collect(engine, { prompt: given, decoding: { maxNewTokens: 3, ...options }, deadlineMs: 2000 } as never);
+        answered++;
+      } catch (error) {
+        expect(error).toMatchObject({ code: expect.stringMatching(/^(ENGINE|MODEL|VISION)_/) });
+      }
+    }),
+    { numRuns: 300 },
+  );
+  expect(answered).toBeGreaterThan(0);
+  expect(await engine.stats()).toMatchObject({ running: 0, queued: 0 });
+  await engine.close();
+});
+
 test('memory stays flat over 200 exchanges of adapters', async () => {
   const engine = await tinyEngine(model);
   const grownMb = await exchangeAdapters(engine, model.adapters[1], 200);
@@ -145,7 +175,7 @@ test('memory stays flat over 200 exchanges of adapters', async () => {
 });
 
 /** The model's own language model, told before each step which rows it is to run. */
-function watched(parts: EngineParts, onStep: (rows: Parameters<EngineParts['languageModel']['step']>[1]) => void): EngineParts['languageModel'] {
+function watched(parts: EngineParts, onStep: (rows: Parameters<EngineParts['languageModel']['step']>[1]) => unknown): EngineParts['languageModel'] {
   const { languageModel } = parts;
   return {
     config: languageModel.config,
@@ -153,7 +183,7 @@ function watched(parts: EngineParts, onStep: (rows: Parameters<EngineParts['lang
     embed: (ids) => languageModel.embed(ids),
     createCache: (slots) => languageModel.createCache(slots),
     async step(cache, rows) {
-      onStep(rows);
+      await onStep(rows);
       return languageModel.step(cache, rows);
     },
     close: () => languageModel.close(),

@@ -1,19 +1,21 @@
 // The two filters that keep only the likeliest tokens. A vocabulary has some fifty thousand entries and
-// a nucleus a few hundred, so only entries near the top are sorted, and more only where needed.
+// the border runs between two of them, so only entries near the border are sorted.
+import { expOfNegative, largest } from './exponential.ts';
 
-/** Widths (in logits below the best) in which candidates are looked for before all are taken. */
-const windows = [6, 12, 24, Number.POSITIVE_INFINITY];
+/** Entries are counted into bins of 1/20 of a logit below the best; the last bin takes all the rest. */
+const binsPerLogit = 20;
+const bins = 24 * binsPerLogit;
 
 /** Bans all but the k largest entries; on ties the lower index stays. */
 export function keepTopK(logits: Float32Array, k: number): void {
   if (k <= 0 || k >= logits.length) return;
   const top = largest(logits);
-  for (const width of windows) {
-    const candidates = within(logits, top - width);
-    if (candidates.length < k && width !== Number.POSITIVE_INFINITY) continue;
-    banAllBut(logits, sorted(logits, candidates).slice(0, k));
-    return;
-  }
+  const counts = new Int32Array(bins + 1);
+  for (let i = 0; i < logits.length; i++) counts[binOf(top - logits[i]!)]!++;
+  let left = k;
+  let border = 0;
+  while (border < bins && counts[border]! <= left) left -= counts[border++]!;
+  keepBins(logits, top, border, (inBorder) => inBorder.slice(0, left));
 }
 
 /**
@@ -25,39 +27,35 @@ export function keepNucleus(logits: Float32Array, topP: number): void {
   if (topP >= 1) return;
   const top = largest(logits);
   if (top === Number.NEGATIVE_INFINITY) return;
+  const masses = new Float64Array(bins + 1);
   let total = 0;
-  for (let i = 0; i < logits.length; i++) total += Math.exp(logits[i]! - top);
-  for (const width of windows) {
-    const order = sorted(logits, within(logits, top - width));
-    let cumulated = 0;
-    for (let rank = 0; rank < order.length; rank++) {
-      cumulated += Math.exp(logits[order[rank]!]! - top) / total;
-      if (cumulated > topP) {
-        banAllBut(logits, order.slice(0, rank + 1));
-        return;
-      }
-    }
+  for (let i = 0; i < logits.length; i++) {
+    const mass = expOfNegative(logits[i]! - top);
+    total += mass;
+    masses[binOf(top - logits[i]!)]! += mass;
   }
+  let cumulated = 0;
+  let border = 0;
+  while (border < bins && cumulated + masses[border]! <= topP * total) cumulated += masses[border++]!;
+  keepBins(logits, top, border, (inBorder) => {
+    let kept = 0;
+    while (kept < inBorder.length && cumulated <= topP * total) cumulated += expOfNegative(logits[inBorder[kept++]!]! - top);
+    return inBorder.slice(0, kept);
+  });
 }
 
-function largest(logits: Float32Array): number {
-  let top = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < logits.length; i++) if (logits[i]! > top) top = logits[i]!;
-  return top;
+function binOf(below: number): number {
+  return below < 24 ? Math.floor(below * binsPerLogit) : bins;
 }
 
-function within(logits: Float32Array, least: number): number[] {
-  const found: number[] = [];
-  for (let i = 0; i < logits.length; i++) if (logits[i]! >= least) found.push(i);
-  return found;
-}
-
-function sorted(logits: Float32Array, indices: number[]): number[] {
-  return indices.sort((a, b) => logits[b]! - logits[a]! || a - b);
-}
-
-function banAllBut(logits: Float32Array, kept: readonly number[]): void {
-  const values = kept.map((index) => logits[index]!);
-  logits.fill(Number.NEGATIVE_INFINITY);
-  for (let i = 0; i < kept.length; i++) logits[kept[i]!] = values[i]!;
+/** Keeps all bins before `border`, of that one what `choose` takes of its indices in order, and bans the rest. */
+function keepBins(logits: Float32Array, top: number, border: number, choose: (inBorder: readonly number[]) => readonly number[]): void {
+  const inBorder: number[] = [];
+  for (let i = 0; i < logits.length; i++) if (binOf(top - logits[i]!) === border) inBorder.push(i);
+  inBorder.sort((a, b) => logits[b]! - logits[a]! || a - b);
+  const kept = new Set(choose(inBorder));
+  for (let i = 0; i < logits.length; i++) {
+    const bin = binOf(top - logits[i]!);
+    if (bin > border || (bin === border && !kept.has(i))) logits[i] = Number.NEGATIVE_INFINITY;
+  }
 }

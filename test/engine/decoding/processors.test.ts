@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { expOfNegative } from '../../../src/engine/decoding/exponential.ts';
 import { banRet, createProcessors, createRandom, defaultDecoding, limitToNucleus, limitToTopK, penaliseRepetition, probabilityOf, resolveDecoding, sampleToken, scaleRet, StopStrings } from '../../../src/engine/decoding/index.ts';
 
 const start = { step: 0, tokenIds: [], rets: 0 };
@@ -92,6 +93,11 @@ describe('sampler', () => {
     expect(counts[1]).toBe(0);
     // Four standard deviations of a binomial count.
     for (const [index, p] of [[0, 0.5], [2, 0.2], [3, 0.3]] as const) expect(Math.abs(counts[index]! - 20000 * p)).toBeLessThan(4 * Math.sqrt(20000 * p * (1 - p)));
+  });
+
+  test('the quick exponential is accurate over its whole range', () => {
+    for (let x = -99.9; x <= 0; x += 0.0137) expect(Math.abs(expOfNegative(x) / Math.exp(x) - 1)).toBeLessThan(2e-7);
+    expect([expOfNegative(0), expOfNegative(-200), expOfNegative(banned)]).toEqual([1, 0, 0]);
   });
 
   test('the probability of a token is its softmax', () => {
