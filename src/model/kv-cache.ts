@@ -17,11 +17,14 @@ export interface Past {
   values(layer: number): Float32Array;
 }
 
-/** Columns a slot may hold before the arrays grow: 128, 256, 384, 512, 768, 1024, 1536, … */
+/**
+ * Columns a slot may hold before the arrays grow: steps of 64 up to 512, then about an eighth. Every column is
+ * read in every step, used or not, so room costs time; growing copies the cache, so steps must not be tiny.
+ */
 export function capacityBucket(columns: number, contextWindow: number): number {
-  let bucket = 128;
-  while (bucket < columns) bucket = bucket < 256 ? 256 : isPowerOfTwo(bucket) ? bucket * 1.5 : (bucket / 3) * 4;
-  return Math.min(bucket, contextWindow);
+  let step = 64;
+  while (columns > 8 * step) step *= 2;
+  return Math.min(Math.max(1, Math.ceil(columns / step)) * step, contextWindow);
 }
 
 /** Per layer one array of keys and one of values `[slots, numKvHeads, capacity, headDim]`. */
@@ -200,8 +203,4 @@ class CopiedColumns implements KvSnapshot {
   get byteLength(): number {
     return this.data.byteLength;
   }
-}
-
-function isPowerOfTwo(value: number): boolean {
-  return (value & (value - 1)) === 0;
 }
