@@ -91,6 +91,24 @@ describe.each(['llama', 'opt'] as const)('on a tiny %s', (family) => {
     await engine.close();
   });
 
+  test('another picture in the same place, and [RET] of another adapter, are read anew', async () => {
+    const engine = await withOther(await tinyEngine(model));
+    const decoding = { maxNewTokens: 12, temperature: family === 'opt' ? 8 : 1 };
+    const seen = (seed: number): GenerateRequest => ({ prompt: { kind: 'segments', segments: [text('Look: '), picture(seed), text(' What is it?')] }, decoding, seed: 1 });
+    const before = (await collect(engine, { ...seen(1), conversation: 'c' })).started!.promptTokens;
+    const other = await collect(engine, { ...seen(2), conversation: 'c' });
+    expectSame(other, await collect(alone, seen(2)));
+    const common = before - ' What is it?'.length - (family === 'opt' ? 1 : 3);
+    expect(other.end.usage.cachedTokens).toBe(common);
+
+    const shown: GenerateRequest = { prompt: { kind: 'segments', segments: [text('A dog: '), { type: 'text', text: '[RET]', trusted: true }, text(' And another?')] }, decoding, seed: 1 };
+    await collect(engine, { ...shown, conversation: 'd' });
+    const swapped = await collect(engine, { ...shown, conversation: 'd', adapter: 'other' });
+    expectSame(swapped, await collect(alone, { ...shown, adapter: 'other' }));
+    expect(swapped.end.usage.cachedTokens).toBe('A dog: '.length + (family === 'opt' ? 1 : 0));
+    await engine.close();
+  });
+
   test('a dialogue of five turns with pictures: each turn equals a fresh run over the whole history', async () => {
     const engine = await tinyEngine(model);
     const turns: PromptTurn[] = [];
