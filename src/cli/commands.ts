@@ -1,6 +1,7 @@
 // The table of commands. An action imports its file only when it runs.
 import { type Command, Option } from 'commander';
 import { describeConfig } from '../config/index.ts';
+import { registerTrainingCommands } from './training-commands.ts';
 
 /** Options that every command with a model takes; they stand above the environment. */
 function withModel(command: Command): Command {
@@ -45,6 +46,13 @@ export function registerCommands(program: Command): void {
 
   const models = program.command('models').description('the models that can run here');
   models.command('list').description('presets, and what is on this machine').option('--json', 'as JSON').action(async (options) => (await import('./commands/models.ts')).listModels(options));
+  models
+    .command('pull <preset|id>')
+    .description('fetch a preset or a model of the Hugging Face hub; tells first what it takes')
+    .option('--accept-licenses', 'the licences that are named are accepted')
+    .addOption(new Option('--quant <precision>', 'convert the language model at once').choices(['q8', 'q4']))
+    .option('--json', 'one JSON object')
+    .action(async (name, options) => (await import('./commands/models.ts')).pullModel(name, options));
   withModel(models.command('info').description('load a model and tell what it is')).option('--json', 'as JSON').action(async (options) => (await import('./commands/models.ts')).modelInfo(options));
 
   program
@@ -61,6 +69,8 @@ export function registerCommands(program: Command): void {
     .option('--no-peer', 'leave the peer out')
     .option('--json', 'only the JSON line')
     .action(async (options) => (await import('./commands/bench.ts')).benchEngine(options));
+
+  registerTrainingCommands(program);
 
   withModel(program.command('doctor').description('check everything and say what to mend'))
     .option('--quick', 'without the model')

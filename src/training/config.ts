@@ -34,92 +34,73 @@ const talkSource = z.strictObject({
 export const dataSourceSchema = z.discriminatedUnion('kind', [captionsSource, namedSource, talkSource]);
 
 const schedule = {
-  lr: z.number().positive().default(3e-4),
-  schedule: z.enum(['step', 'cosine', 'constant']).default('step'),
-  warmupSteps: z.number().int().nonnegative().default(100),
-  /** Schedule `step`: steps between two reductions, and their factor. */
-  scheduleStepSize: whole.default(20_000),
-  scheduleGamma: z.number().positive().default(0.1),
-  /** Schedule `cosine`: what is left of the rate at the end. */
-  scheduleFloor: fraction.default(0),
-  betas: z.tuple([fraction, fraction]).default([0.9, 0.95]),
-  eps: z.number().positive().default(1e-8),
-  weightDecay: z.number().nonnegative().default(0),
-  /** 0 does not clip. */
-  clipNorm: z.number().nonnegative().default(1),
+  lr: z.number().positive().default(3e-4).describe('learning rate of AdamW'),
+  schedule: z.enum(['step', 'cosine', 'constant']).default('step').describe('how the rate falls'),
+  warmupSteps: z.number().int().nonnegative().default(100).describe('steps until the rate is reached'),
+  scheduleStepSize: whole.default(20_000).describe('schedule step: steps between two reductions'),
+  scheduleGamma: z.number().positive().default(0.1).describe('schedule step: factor of a reduction'),
+  scheduleFloor: fraction.default(0).describe('schedule cosine: what is left of the rate at the end'),
+  betas: z.tuple([fraction, fraction]).default([0.9, 0.95]).describe('of AdamW'),
+  eps: z.number().positive().default(1e-8).describe('of AdamW'),
+  weightDecay: z.number().nonnegative().default(0).describe('of AdamW, on matrices'),
+  clipNorm: z.number().nonnegative().default(1).describe('largest norm of all gradients together; 0 does not clip'),
 };
 
 /** A second part of the run: the retrieval maps alone, on hidden states that are computed once. */
 const retrievalMapsSchema = z.strictObject({
-  steps: whole,
-  batchSize: whole.default(1024),
+  steps: whole.describe('steps of the retrieval maps alone, on hidden states that are computed once'),
+  batchSize: whole.default(1024).describe('pairs in a step'),
   ...schedule,
   lr: z.number().positive().default(1e-3),
   schedule: z.enum(['step', 'cosine', 'constant']).default('cosine'),
   weightDecay: z.number().nonnegative().default(0.3),
-  /** Of pooled features and hidden states. */
-  dropout: fraction.default(0.3),
-  /** Texts per example that are computed once: other words around the same caption. */
-  formsPerExample: whole.default(1),
-  /** At most this many texts of each source. */
-  textsPerSource: whole.default(20_000),
+  dropout: fraction.default(0.3).describe('of pooled features and hidden states'),
+  formsPerExample: whole.default(1).describe('texts per example that are computed once: other words around the same caption'),
+  textsPerSource: whole.default(20_000).describe('at most this many texts of each source'),
 });
 
+/** Descriptions become the help of the command line. */
 export const trainConfigSchema = z.strictObject({
-  /** Run folder: config, metrics, plots, checkpoints, the adapters that come out. */
-  run: z.string().min(1),
-  /** Preset or folder whose frozen models are used. */
-  model: z.string().default('starter'),
-  lm: z.string().optional(),
-  vision: z.string().optional(),
-  /** Adapter folder to start from; new maps when absent. */
-  from: z.string().optional(),
-  /** Converted weights and pooled features; may be thrown away. */
-  cacheDir: z.string().default('.fromage'),
-  threads: whole.optional(),
-  seed: z.number().int().nonnegative().default(0),
+  run: z.string().min(1).describe('run folder: config, metrics, plots, checkpoints, the adapters that come out'),
+  model: z.string().default('starter').describe('preset or folder whose frozen models are used'),
+  lm: z.string().optional().describe('another language model: folder or GGUF file'),
+  vision: z.string().optional().describe('another visual encoder: folder or file'),
+  from: z.string().optional().describe('adapter folder to start from; new maps when absent'),
+  cacheDir: z.string().default('.fromage').describe('converted weights and pooled features; may be thrown away'),
+  threads: whole.optional().describe('threads of the model'),
+  seed: z.number().int().nonnegative().default(0).describe('of everything that is random'),
 
   data: z.array(dataSourceSchema).default([]),
-  /** Held-out pairs; pictures of the data itself are held out when only `count` is given. */
   validation: z
-    .strictObject({ tsv: z.string().optional(), images: z.string().optional(), count: z.number().int().nonnegative().default(1000), captions: z.number().int().nonnegative().default(128) })
+    .strictObject({ tsv: z.string().optional().describe('held-out captions (caption<TAB>image); pictures of the data are held out when absent'), images: z.string().optional().describe('their folder or tar archive'), count: z.number().int().nonnegative().default(1000).describe('held-out pairs for recall'), captions: z.number().int().nonnegative().default(128).describe('held-out pairs for the caption loss') })
     .prefault({}),
 
-  /** `plain`: the paper's bare captions. `chat`: questions and requests in the model's chat template. */
-  form: z.enum(['plain', 'chat']).default('plain'),
-  questions: z.array(z.string()).min(1).optional(),
-  /** `{}` stands for the caption. */
-  requests: z.array(z.string().includes('{}')).min(1).optional(),
-  /** "A dog runs ." -> "A dog runs." */
-  tidyCaptions: z.boolean().default(false),
-  maxLength: whole.default(24),
-  visualTokens: whole.default(1),
-  retrievalDim: whole.default(256),
-  textLayers: z.array(z.number().int()).min(1).default([-1]),
-  /** Pooled features are brought to mean 0 and variance 1 first; folded into the maps afterwards. */
-  normalizeFeatures: z.boolean().default(false),
+  form: z.enum(['plain', 'chat']).default('plain').describe('plain: the paper’s bare captions. chat: questions and requests in the model’s chat template'),
+  questions: z.array(z.string()).min(1).optional().describe('form chat: what is asked about a picture'),
+  requests: z.array(z.string().includes('{}')).min(1).optional().describe('form chat: how a picture is asked for; {} stands for the caption'),
+  tidyCaptions: z.boolean().default(false).describe('"A dog runs ." -> "A dog runs."'),
+  maxLength: whole.default(24).describe('tokens of a caption'),
+  visualTokens: whole.default(1).describe('the paper’s k'),
+  retrievalDim: whole.default(256).describe('width of the retrieval space'),
+  textLayers: z.array(z.number().int()).min(1).default([-1]).describe('hidden layers that text is read from'),
+  normalizeFeatures: z.boolean().default(false).describe('pooled features are brought to mean 0 and variance 1 first; folded into the maps afterwards'),
 
-  steps: whole.default(18_000),
-  batchSize: whole.default(180),
-  /** Pairs for InfoNCE in a step; as many as captions, and the same ones, when absent. */
-  retrievalBatchSize: whole.optional(),
-  /** Sequences of one run through the language model: bounds memory. */
-  microBatch: whole.default(16),
-  concatProbability: fraction.default(0.5),
-  captionLossScale: z.number().nonnegative().default(1),
-  retrievalLossScale: z.number().nonnegative().default(1),
-  /** Texts of one picture in one batch do not count as each other's negatives. */
-  maskSamePicture: z.boolean().default(true),
-  rescaleRet: z.boolean().default(true),
+  steps: whole.default(18_000).describe('optimiser steps with both losses'),
+  batchSize: whole.default(180).describe('examples in a step'),
+  retrievalBatchSize: whole.optional().describe('pairs for InfoNCE in a step; as many as captions, and the same ones, when absent'),
+  microBatch: whole.default(16).describe('sequences of one run through the language model: bounds memory'),
+  concatProbability: fraction.default(0.5).describe('form plain: how often a batch is joined in pairs'),
+  captionLossScale: z.number().nonnegative().default(1).describe('weight of the captioning loss'),
+  retrievalLossScale: z.number().nonnegative().default(1).describe('weight of the retrieval losses'),
+  maskSamePicture: z.boolean().default(true).describe('texts of one picture in one batch do not count as each other’s negatives'),
+  rescaleRet: z.boolean().default(true).describe('hold the [RET] row at the mean norm of the frozen rows'),
   ...schedule,
   retrievalMaps: retrievalMapsSchema.optional(),
 
-  validateEvery: whole.default(2000),
-  /** Validations without a better score before the run ends; 0 never ends early. */
-  patience: z.number().int().nonnegative().default(0),
-  /** What the best checkpoint is chosen by: recall@1 both ways (the reference's), recall@10 both ways, or caption loss. */
-  bestBy: z.enum(['recall1', 'recall10', 'captionLoss']).default('recall1'),
-  checkpointEvery: whole.default(100),
+  validateEvery: whole.default(2000).describe('steps between two validations'),
+  patience: z.number().int().nonnegative().default(0).describe('validations without a better score before the run ends; 0 never ends early'),
+  bestBy: z.enum(['recall1', 'recall10', 'captionLoss']).default('recall1').describe('what the best checkpoint is chosen by: recall@1 both ways (the reference’s), recall@10 both ways, or caption loss'),
+  checkpointEvery: whole.default(100).describe('steps between two checkpoints'),
 });
 
 /** What may be written; everything but `run` has a default. */

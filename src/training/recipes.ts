@@ -1,0 +1,55 @@
+// Named sets of settings: the paper's own, and the one that makes the starter's adapter.
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { FromageError } from '../errors.ts';
+import type { DataSource, TrainInput } from './config.ts';
+
+export type RecipeName = 'paper' | 'starter';
+
+type Recipe = Omit<TrainInput, 'run' | 'data'> & { readonly data: readonly DataSource[] };
+
+const starterFolder = join(import.meta.dirname, '../../models/starter');
+
+/**
+ * Settings that stand below what the user says.
+ *
+ * @throws FromageError `TRAINING_DATA` when the starter's gallery is not installed
+ */
+export function recipe(name: RecipeName): Recipe {
+  return name === 'paper' ? { data: [] } : starterRecipe();
+}
+
+/** Chat, four visual tokens, the gallery's names and ordinary talk beside the captions that are given. */
+function starterRecipe(): Recipe {
+  return {
+    model: 'starter',
+    form: 'chat',
+    tidyCaptions: true,
+    visualTokens: 4,
+    normalizeFeatures: true,
+    data: [
+      { kind: 'named', names: join(starterFolder, 'gallery.json'), images: galleryPictures(), weight: 0.6, captioning: false, retrieval: true },
+      { kind: 'talk', file: join(starterFolder, 'talk.jsonl'), weight: 0.15 },
+    ],
+    steps: 700,
+    batchSize: 32,
+    retrievalBatchSize: 32,
+    lr: 1e-3,
+    schedule: 'cosine',
+    scheduleFloor: 0.05,
+    warmupSteps: 30,
+    validateEvery: 350,
+    validation: { count: 1000, captions: 64 },
+    bestBy: 'captionLoss',
+    checkpointEvery: 25,
+    retrievalMaps: { steps: 900, batchSize: 1408, formsPerExample: 3, textsPerSource: 18_000, warmupSteps: 30 },
+  };
+}
+
+function galleryPictures(): string {
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve('@lobehub/fluent-emoji-3d/package.json')), 'assets');
+  } catch (cause) {
+    throw new FromageError({ code: 'TRAINING_DATA', what: 'the starter gallery (@lobehub/fluent-emoji-3d) is not installed', todo: 'run "npm ci"', cause });
+  }
+}
