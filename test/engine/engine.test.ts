@@ -30,6 +30,24 @@ test('a cancel frees the slot within one step', async () => {
   await engine.close();
 });
 
+test('who waits is told each new place, and a deadline counts in the queue too', async () => {
+  const engine = await tinyEngine(model, { maxRows: 1 });
+  const controller = new AbortController();
+  const talking = collect(engine, { prompt: asked('I talk on'), decoding: endless, signal: controller.signal });
+  while ((await engine.stats()).running < 1) await new Promise((resolve) => setTimeout(resolve, 1));
+  const hurried = collect(engine, { prompt: asked('Quick'), decoding: { maxNewTokens: 2 }, deadlineMs: 20 });
+  const patient = collect(engine, { prompt: asked('Whenever'), decoding: { maxNewTokens: 2, maxNumRets: 0 } });
+  const late = await hurried;
+  expect(late.events.map(({ type }) => type)).toEqual(['queued', 'end']);
+  expect(late.end).toMatchObject({ reason: 'deadline', text: '', tokenIds: [] });
+  controller.abort();
+  await talking;
+  const { events, end } = await patient;
+  expect(events.flatMap((event) => (event.type === 'queued' ? [event.position] : []))).toEqual([2, 1]);
+  expect(end.reason).toBe('length');
+  await engine.close();
+});
+
 test('a long prompt makes those who talk wait for no more than a chunk at a time', async () => {
   const parts = await loadFromage(model.load);
   const lengths: number[] = [];
