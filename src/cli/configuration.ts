@@ -17,5 +17,8 @@ const variableOf: Readonly<Record<string, string>> = {
 /** @throws FromageError `CONFIG_INVALID` */
 export function configuration(options: Readonly<Record<string, unknown>> = {}): Config {
   const given = Object.entries(options).flatMap(([name, value]) => (variableOf[name] && typeof value === 'string' ? [[variableOf[name], value] as const] : []));
-  return loadConfig({ ...readEnvironmentFile(process.cwd()), ...process.env, ...Object.fromEntries(given) });
+  const config = loadConfig({ ...readEnvironmentFile(process.cwd()), ...process.env, ...Object.fromEntries(given) });
+  // The engine's process finds the hub's cache by its own environment.
+  for (const name of ['HF_HOME', 'HF_HUB_CACHE'] as const) if (config[name] !== undefined) process.env[name] = config[name];
+  return config;
 }

@@ -57,7 +57,9 @@ export const environmentSchema = z.object({
   QDRANT_API_KEY: secret.optional().describe('key for Qdrant'),
   HF_TOKEN: secret.optional().describe('token for gated models of the Hugging Face hub'),
   HF_ENDPOINT: z.url().optional().describe('another hub'),
-  HF_HOME: z.string().optional().describe('cache folder of the hub'),
+  HF_HOME: z.string().optional().describe('folder of Hugging Face’s libraries; ~/.cache/huggingface by default'),
+  HF_HUB_CACHE: z.string().optional().describe('cache of the hub; the folder hub in HF_HOME by default'),
+  HF_HUB_OFFLINE: z.string().optional().describe('1: the same as FROMAGE_OFFLINE, for all of the hub’s tools'),
 });
 
 export type Environment = z.output<typeof environmentSchema>;

@@ -11,8 +11,8 @@ import { checkAdapter, createAdapter, type AdapterSizes } from './adapter.ts';
 import { loadLanguageModel } from './language-model.ts';
 import type { WeightScheme } from './language-model-weights.ts';
 import { readManifest, verifyManifest } from './model-manifest.ts';
-import { findInHubCache, resolveNamed, resolveSource, singleGguf } from './model-sources.ts';
-import { findPreset } from './presets.ts';
+import { resolveNamed, resolveSource, singleGguf } from './model-sources.ts';
+import { findPreset, type Preset } from './presets.ts';
 import { embedTokens } from './prompt-encoder.ts';
 import { layOutPrompt, type PromptLayout } from './prompt-layout.ts';
 import type { Adapter, LanguageModel, Prompt, PromptStyle, VisionEncoder } from './types.ts';
@@ -110,11 +110,21 @@ export async function loadFromage(options: LoadOptions): Promise<FromageModel> {
 /** Resolves names to places and verifies what a model.json lists. Errors as in `loadFromage`. */
 export async function findSources(options: Pick<LoadOptions, 'model' | 'adapter' | 'lm' | 'vision' | 'cacheDir' | 'verify'>): Promise<ModelSources> {
   const own = await ownSources(options);
+  return { ...frozenSources(own, options), adapter: options.adapter === undefined ? own.adapter() : resolveSource(options.adapter, 'adapter') };
+}
+
+/** The same without an adapter: what a new one is trained between. */
+export async function findFrozenSources(options: Pick<LoadOptions, 'model' | 'lm' | 'vision' | 'cacheDir' | 'verify'>): Promise<Omit<ModelSources, 'adapter'>> {
+  return frozenSources(await ownSources(options), options);
+}
+
+function frozenSources(own: OwnSources, { lm, vision }: Pick<LoadOptions, 'lm' | 'vision'>): Omit<ModelSources, 'adapter'> {
   return {
-    ...own,
-    languageModel: singleGguf(options.lm === undefined ? own.languageModel() : resolveSource(options.lm, 'language model')),
-    visionEncoder: options.vision === undefined ? own.visionEncoder() : resolveSource(options.vision, 'vision encoder'),
-    adapter: options.adapter === undefined ? own.adapter() : resolveSource(options.adapter, 'adapter'),
+    name: own.name,
+    ...(own.promptStyle === undefined ? {} : { promptStyle: own.promptStyle }),
+    ...(own.chatTemplate === undefined ? {} : { chatTemplate: own.chatTemplate }),
+    languageModel: singleGguf(lm === undefined ? own.languageModel() : resolveSource(lm, 'language model')),
+    visionEncoder: vision === undefined ? own.visionEncoder() : resolveSource(vision, 'vision encoder'),
   };
 }
 
@@ -128,16 +138,12 @@ interface OwnSources extends Pick<ModelSources, 'name' | 'promptStyle' | 'chatTe
 async function ownSources({ model, cacheDir, verify = 'once' }: Pick<LoadOptions, 'model' | 'cacheDir' | 'verify'>): Promise<OwnSources> {
   const preset = findPreset(model);
   if (preset !== null && preset.folder === undefined) {
-    const { adapter } = preset;
     return {
       name: preset.name,
       ...(preset.promptStyle ? { promptStyle: preset.promptStyle } : {}),
       languageModel: () => resolveSource(preset.languageModel ?? '', 'language model'),
       visionEncoder: () => resolveSource(preset.visionEncoder ?? '', 'vision encoder'),
-      adapter: () => {
-        const snapshot = adapter ? findInHubCache(adapter.repository, adapter.type) : null;
-        return snapshot === null ? resolveSource(adapter?.repository ?? '', 'adapter') : join(snapshot, adapter?.folder ?? '');
-      },
+      adapter: () => presetAdapter(preset),
     };
   }
   const folder = preset?.folder ?? resolveSource(model, 'model');
@@ -162,6 +168,11 @@ async function ownSources({ model, cacheDir, verify = 'once' }: Pick<LoadOptions
   };
 }
 
+function presetAdapter({ name, adapter }: Preset): string {
+  if (adapter !== undefined && 'repository' in adapter) return resolveSource(adapter.repository, 'adapter');
+  throw new FromageError({ code: 'MODEL_NOT_HERE', what: `the adapter of ${name} was not named`, why: 'its authors keep it outside the hub', todo: adapter?.byHand ?? 'name a folder with --adapter' });
+}
+
 /** The tokenizer that lies with a language model: in its folder, or inside its GGUF file. */
 export function openTokenizerOf(languageModel: string): Tokenizer {
   if (statSync(languageModel).isDirectory()) return openTokenizer(languageModel);
@@ -174,7 +185,7 @@ export function openTokenizerOf(languageModel: string): Tokenizer {
 }
 
 /** Widths of open models, as `checkAdapter` wants them. */
-export function adapterSizes(languageModel: LanguageModel, vision: VisionEncoder): AdapterSizes {
+export function adapterSizes(languageModel: Pick<LanguageModel, 'config'>, vision: Pick<VisionEncoder, 'visionHiddenSize'>): AdapterSizes {
   const { hiddenSize, embedSize, numLayers } = languageModel.config;
   const inner = 'innerSize' in languageModel.config ? languageModel.config.innerSize : undefined;
   return { hiddenSize, embedSize, numLayers, visionHiddenSize: vision.visionHiddenSize, ...(typeof inner === 'number' ? { innerSize: inner } : {}) };

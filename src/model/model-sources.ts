@@ -59,5 +59,5 @@ export function singleGguf(source: string): string {
 }
 
 function notHere(source: string, what: string, why: string): FromageError {
-  return new FromageError({ code: 'MODEL_NOT_HERE', what: `the ${what} ${JSON.stringify(source)} is not on this machine`, why, todo: 'check the path, or download it from the Hugging Face hub first' });
+  return new FromageError({ code: 'MODEL_NOT_HERE', what: `the ${what} ${JSON.stringify(source)} is not on this machine`, why, todo: hubId.test(source) ? `check the path, or fetch it from the hub: fromage models pull ${source}` : 'check the path' });
 }
