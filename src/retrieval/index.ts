@@ -1,3 +1,5 @@
+export { indexFactory } from './create-index.ts';
+export type { IndexOptions } from './create-index.ts';
 export { EmbeddedIndex } from './embedded/embedded-index.ts';
 export { averageVectors, avoidVector } from './combine.ts';
 export { PictureGallery } from './gallery.ts';
@@ -11,6 +13,8 @@ export { openSource } from './ingest/source.ts';
 export type { PictureSource, SourceOptions } from './ingest/source.ts';
 export { pictureId } from './picture-id.ts';
 export { loadStarterGallery } from './starter-gallery.ts';
+export { QdrantIndex } from './qdrant/qdrant-index.ts';
+export type { QdrantOptions } from './qdrant/qdrant-index.ts';
 export { createSafeFetcher } from './safe-fetch.ts';
 export type { SafeFetcher, SafeFetchOptions } from './safe-fetch.ts';
 export { calibrate, readCalibration, writeCalibration } from './stored/calibration.ts';

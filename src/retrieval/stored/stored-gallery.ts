@@ -309,7 +309,7 @@ export class StoredGallery implements Gallery {
     const served: Served = { index, projection, names: new Set(projection.adapters ?? []), users: 0, drained: null, behind: false, level: '' };
     try {
       served.level = await this.#stateOfRows(served);
-      await syncIndex(pictures, index, projection.key, { mend: true, ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) });
+      await this.#level(served, { ...(onProgress ? { onProgress } : {}), ...(signal ? { signal } : {}) });
       await fixed?.remove(await hiddenIds(pictures));
       await fixed?.serve(projection);
     } catch (error) {
@@ -317,6 +317,17 @@ export class StoredGallery implements Gallery {
       throw error;
     }
     this.#served.set(projection.key, served);
+  }
+
+  /** A server that is away does not keep the program from starting: answers are words until it is back. */
+  async #level(served: Served, options: { readonly onProgress?: SyncProgress; readonly signal?: AbortSignal }): Promise<void> {
+    try {
+      await syncIndex(this.#options.pictures, served.index, served.projection.key, { mend: true, ...options });
+    } catch (error) {
+      if (!(error instanceof FromageError) || !error.retryable) throw error;
+      served.behind = true;
+      this.#options.onError?.(error);
+    }
   }
 
   async #search(served: Served, query: GalleryQuery): Promise<{ picture: ScoredPicture; row: PictureRow }[]> {
