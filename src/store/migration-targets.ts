@@ -6,7 +6,7 @@ import { Client } from 'pg';
 import { FromageError } from '../errors.ts';
 import { withLockFile } from './lock.ts';
 import type { MigrationTarget } from './migrate.ts';
-import type { connectSqlite } from './sqlite.ts';
+import type { SqliteConnection } from './sqlite-connection.ts';
 
 /** The number Prisma takes for the same purpose, so that its own tools wait too. */
 const advisoryLock = 72_707_369;
@@ -15,7 +15,7 @@ const keptBackups = 3;
 export const backupFolder = (file: string): string => join(dirname(file), 'backups');
 
 /** @param file path of the database; the lock and the backups lie beside it */
-export function sqliteTarget(connection: Awaited<ReturnType<typeof connectSqlite>>, file: string): MigrationTarget {
+export function sqliteTarget(connection: SqliteConnection, file: string): MigrationTarget {
   return {
     provider: 'sqlite',
     async rows(sql) {

@@ -79,14 +79,14 @@ async function openDatabase(options: StoreOptions): Promise<{ database: Database
   // better-sqlite3's binary ends older Node versions with a segmentation fault that nothing can catch: ask before it is loaded.
   const major = Number(process.versions.node.split('.')[0]);
   if (major < oldestNode) throw new FromageError({ code: 'STORE_NODE', what: `Node ${process.versions.node} is too old for SQLite`, why: `Node ${oldestNode}.12 or newer is needed`, todo: 'start through npm start or npx fromage, which bring their own Node, or install a newer one' });
-  const { connectSqlite, openSqlite } = await import('./sqlite.ts');
+  const [{ connectSqlite }, { openSqlite }] = await Promise.all([import('./sqlite-connection.ts'), import('./sqlite.ts')]);
   await makeFolder(dirname(target.file));
   // SQLite calls a folder in which it can make no file beside the database one that it cannot open.
   await access(dirname(target.file), constants.W_OK);
   const connection = await connectSqlite(target.file);
   try {
     const migrated = await migrate(targets.sqliteTarget(connection, target.file), readMigrations('sqlite'));
-    return { database: openSqlite(connection), migrated, backups: targets.backupFolder(target.file) };
+    return { database: openSqlite(connection, target.file), migrated, backups: targets.backupFolder(target.file) };
   } catch (error) {
     await connection.dispose();
     throw error;

@@ -4,6 +4,6 @@ import { killTrials, twoWriters } from './crash-trials.ts';
 test('two processes write 500 transactions into one SQLite file: none lost, none failed', () => twoWriters(500));
 
 test('kill −9 at 20 random moments: nothing acknowledged is missing, nothing is sent twice', async () => {
-  const figures = await killTrials(20, 120);
+  const figures = await killTrials(20, 80);
   expect(figures.trials).toBe(20);
 });

@@ -6,7 +6,7 @@ import { openStore } from '../../src/store/index.ts';
 import { withLockFile } from '../../src/store/lock.ts';
 import { migrate, readMigrations } from '../../src/store/migrate.ts';
 import { sqliteTarget } from '../../src/store/migration-targets.ts';
-import { connectSqlite } from '../../src/store/sqlite.ts';
+import { connectSqlite } from '../../src/store/sqlite-connection.ts';
 
 const migrations = readMigrations('sqlite');
 let folder: string;
