@@ -129,21 +129,21 @@ export class DiscordPlatform implements ChatPlatform {
 
   async #payload(unit: OutUnit, bytesOf: BytesOf): Promise<{ body: Body; files: RawFile[] }> {
     const files: RawFile[] = [];
-    const attachments: { id: number; filename: string; description: string }[] = [];
+    const attachments: { id: string; filename: string; description: string }[] = [];
     let total = 0;
     for (const { id, name, mimeType, description } of (unit.body.pictures ?? []) as unknown as { id: string; name: string; mimeType: string; description: string }[]) {
       const bytes = await bytesOf({ kind: 'gallery', id });
       total += bytes?.length ?? 0;
       // 10 MiB a file, 25 MiB a request: what does not fit is left out rather than lose the rest.
       if (!bytes || bytes.length > 10_485_760 || total > 24_000_000) continue;
-      attachments.push({ id: files.length, filename: name, description });
+      attachments.push({ id: String(files.length), filename: name, description });
       files.push({ data: Buffer.from(bytes), name, contentType: mimeType });
     }
     const file = unit.body.file as { name: string; mimeType: string; exportOf: string } | undefined;
     if (file) {
       const bytes = await bytesOf({ kind: 'mydata', id: file.exportOf });
       if (!bytes || bytes.length > 10_485_760) throw new DeliveryError({ code: 'DISCORD_REFUSED', what: 'the export is gone or larger than 10 MiB', outcome: 'refused' });
-      attachments.push({ id: files.length, filename: file.name, description: '' });
+      attachments.push({ id: String(files.length), filename: file.name, description: '' });
       files.push({ data: Buffer.from(bytes), name: file.name, contentType: file.mimeType });
     }
     const content = String(unit.body.content ?? '');

@@ -48,7 +48,7 @@ export function renderDiscord(reply: Reply): OutUnit[] {
   for (const [i, part] of reply.parts.entries()) {
     if (part.type === 'text') {
       const credits = reply.parts[i + 1]?.type === 'pictures' ? mostCredits + 1 : 0;
-      for (const { open, body, close } of splitText(part.text.toWellFormed(), { limit: discordLimits.content - credits, cost })) {
+      for (const { open, body, close } of splitText(clean(part.text), { limit: discordLimits.content - credits, cost })) {
         const content = escapeText(open + body + close).trim();
         if (isVisible(content)) add({ content });
       }
@@ -115,10 +115,15 @@ function buttonOf(button: ReplyButton): JsonObject {
 }
 
 function shorten(text: string, limit: number): string {
-  const wellFormed = text.toWellFormed().trim();
+  const wellFormed = clean(text).trim();
   if (wellFormed.length <= limit) return wellFormed;
   const [first] = splitText(wellFormed, { limit: limit - 1 });
   return `${first?.body.trimEnd() ?? ''}…`;
+}
+
+/** Half surrogates and control characters other than tab and line break make a request fail or vanish. */
+function clean(text: string): string {
+  return text.toWellFormed().replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, '');
 }
 
 function isVisible(text: string): boolean {

@@ -46,7 +46,7 @@ function buttonOf(button: ReplyButton): JsonObject {
 
 /** Text as it is, formatted by entities: nothing in it can become markup. */
 function textUnits(text: string): JsonObject[] {
-  return splitText(text.toWellFormed(), { limit: telegramLimits.text }).flatMap(({ open, body, close }) => {
+  return splitText(clean(text), { limit: telegramLimits.text }).flatMap(({ open, body, close }) => {
     const laidOut = withEntities(open + body + close);
     return isVisible(laidOut.text) ? [laidOut] : [];
   });
@@ -91,7 +91,7 @@ function withEntities(source: string): { text: string; entities: JsonValue[] } {
 
 /** Control characters other than tab and line break are refused or dropped by the server. */
 function clean(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, '');
+  return text.toWellFormed().replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, '');
 }
 
 function pictureUnits(pictures: readonly AnswerPicture[], reply: Reply): OutUnit[] {
@@ -109,9 +109,9 @@ function pictureOf(picture: AnswerPicture, reply: Reply): JsonObject {
 
 /** Cut at a grapheme where it is too long; entities keep names from notifying anybody. */
 function caption(text: string): JsonObject {
-  const [first] = splitText(clean(text.toWellFormed()).trim(), { limit: telegramLimits.caption - 1 });
+  const [first] = splitText(clean(text).trim(), { limit: telegramLimits.caption - 1 });
   const body = first?.body.trim() ?? '';
-  const cut = body.length < text.trim().length ? `${body}…` : body;
+  const cut = body.length < clean(text).trim().length ? `${body}…` : body;
   const entities = [...cut.matchAll(/@[A-Za-z]\w{2,}/g)].map((match) => ({ type: 'code', offset: match.index, length: match[0].length }));
   return { text: cut, entities: entities.slice(0, telegramLimits.entities) };
 }
