@@ -59,6 +59,7 @@ export function registerCommands(program: Command): void {
     .command('golden <folder>')
     .description('compare every part with the numbers of a reference folder; exit code 1 when one differs')
     .option('--json', 'only the JSON line')
+    .addOption(new Option('--device <device>', 'where the models run').choices(['cpu', 'cuda', 'webgpu']))
     .option('--threads <n>', 'threads of the model')
     .action(async (folder, options) => (await import('./commands/golden.ts')).golden(folder, options));
 
@@ -69,6 +70,14 @@ export function registerCommands(program: Command): void {
     .option('--no-peer', 'leave the peer out')
     .option('--json', 'only the JSON line')
     .action(async (options) => (await import('./commands/bench.ts')).benchEngine(options));
+
+  withModel(bench.command('train').description('steps of training, to be held beside bench/train_pytorch.py'))
+    .option('--batch <n>', 'examples in a step', '16')
+    .option('--length <n>', 'tokens of a caption with its begin token and [RET]', '24')
+    .option('--visual-tokens <k>', 'visual tokens', '1')
+    .option('--rounds <n>', 'interleaved rounds; medians are reported', '5')
+    .option('--json', 'only the JSON line')
+    .action(async (options) => (await import('./commands/bench-train.ts')).benchTrain(options));
 
   registerTrainingCommands(program);
 

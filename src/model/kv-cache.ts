@@ -128,12 +128,15 @@ export class SlotKvCache implements KvCache {
     this.#scratch = [];
   }
 
-  /** @param slots ascending; a view where they are neighbours, else copies good until the next call */
-  past(slots: readonly number[]): Past {
+  /**
+   * @param slots ascending; a view where they are neighbours, else copies good until the next call
+   * @param least columns given even where nothing is cached; they hold zeros, to be masked
+   */
+  past(slots: readonly number[], least = 0): Past {
     const longest = Math.max(...slots.map((slot) => this.length(slot)));
     if (longest === 0) {
-      const nothing = new Float32Array(0);
-      return { columns: 0, keys: () => nothing, values: () => nothing };
+      const nothing = new Float32Array(slots.length * this.#shape.numKvHeads * least * this.#shape.headDim);
+      return { columns: least, keys: () => nothing, values: () => nothing };
     }
     const first = slots[0]!;
     if (slots.every((slot, i) => slot === first + i)) {

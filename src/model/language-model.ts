@@ -64,7 +64,7 @@ export async function loadLanguageModel(options: LoadLanguageModelOptions): Prom
       // Quantised products are quick only when packed; whether float32 ones are is the caller's choice.
       prepack: weights.scheme !== 'fp32' || (options.prepack ?? true),
     });
-    return new OnnxLanguageModel(weights, session, layers);
+    return new OnnxLanguageModel(weights, session, layers, (options.device ?? 'cpu') === 'cpu' ? 0 : 1);
   } catch (error) {
     weights.close();
     throw error;
@@ -83,13 +83,16 @@ class OnnxLanguageModel implements LanguageModel {
   readonly #weights: LanguageModelWeights;
   readonly #session: OnnxSession;
   readonly #layers: readonly number[];
+  readonly #leastPast: number;
 
-  constructor(weights: LanguageModelWeights, session: OnnxSession, layers: readonly number[]) {
+  /** @param leastPast 1 where products with nothing are not to be tried: WebGPU's kernels crash on empty tensors */
+  constructor(weights: LanguageModelWeights, session: OnnxSession, layers: readonly number[], leastPast: number) {
     this.config = weights.config;
     this.weights = weights.scheme;
     this.#weights = weights;
     this.#session = session;
     this.#layers = layers;
+    this.#leastPast = leastPast;
   }
 
   embed(ids: readonly number[]): Float32Array {
@@ -121,7 +124,7 @@ class OnnxLanguageModel implements LanguageModel {
     const slots = rows.map((row) => row.slot);
     const counts = rows.map((row) => row.count);
     const padded = Math.max(...counts);
-    const past = cache.past(slots);
+    const past = cache.past(slots, this.#leastPast);
     const embeds = new Float32Array(rows.length * padded * embedSize);
     const positions = new BigInt64Array(rows.length * padded);
     rows.forEach((row, r) => {

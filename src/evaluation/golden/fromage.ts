@@ -34,7 +34,7 @@ interface Setting {
 
 /** Compares everything that a fromage folder states. */
 export async function compareFromage(folder: string, ledger: Ledger, options: GoldenOptions & { readonly cacheDir: string }): Promise<void> {
-  const model = await loadFromage({ model: folder, weights: 'fp32', cacheDir: options.cacheDir, ...(options.threads === undefined ? {} : { threads: options.threads }) });
+  const model = await loadFromage({ model: folder, weights: 'fp32', cacheDir: options.cacheDir, ...(options.threads === undefined ? {} : { threads: options.threads }), ...(options.device === undefined ? {} : { device: options.device }) });
   try {
     const close: Closeness = { tolerance: await toleranceOf(folder, options.cacheDir), rounding: 5e-7 };
     options.onStage?.('tokenizer');

@@ -9,7 +9,7 @@ export const llamaParts = ['ids', 'logits', 'hidden', 'greedy_ids', 'loss', 'inp
 
 /** Compares everything that a llama folder states. */
 export async function compareLlama(folder: string, ledger: Ledger, options: GoldenOptions & { readonly cacheDir: string }): Promise<void> {
-  const model = await loadLanguageModel({ source: folder, weights: 'fp32', cacheDir: options.cacheDir, ...(options.threads === undefined ? {} : { threads: options.threads }) });
+  const model = await loadLanguageModel({ source: folder, weights: 'fp32', cacheDir: options.cacheDir, ...(options.threads === undefined ? {} : { threads: options.threads }), ...(options.device === undefined ? {} : { device: options.device }) });
   const close = { tolerance: 1e-4, rounding: 5e-7 };
   const { vocabSize, hiddenSize } = model.config;
   try {

@@ -24,6 +24,8 @@ export type TrainingCheck = (folder: string, expected: Readonly<Record<string, u
 
 export interface GoldenOptions {
   readonly threads?: number;
+  /** Where the models run; the training steps are always the CPU's. */
+  readonly device?: 'cpu' | 'cuda' | 'webgpu';
   /** Converted weights are kept here; a temporary folder when absent. */
   readonly cacheDir?: string;
   /** Where `models/` and `data/` are, for a starter folder that was copied away from them. */
