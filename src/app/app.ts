@@ -1,15 +1,17 @@
-// The composition root: opens the store, starts the engine and the server, fills the gallery, connects the
-// platforms that have a token, and stops all of it in the reverse order.
+// The composition root: opens the store, starts the engine and the server, connects the platforms that
+// have a token, fills the gallery, and stops all of it in the reverse order.
+import { ChatBot } from '../chat/index.ts';
 import type { Config } from '../config/index.ts';
-import { asFromageError } from '../errors.ts';
+import { asFromageError, FromageError } from '../errors.ts';
 import { createLogger } from '../log.ts';
-import { EmbeddedIndex, PictureGallery } from '../retrieval/index.ts';
+import type { StoredGallery } from '../retrieval/index.ts';
 import { openStore } from '../store/index.ts';
 import { PictureWorker } from '../vision/index.ts';
 import { startWebServer } from '../web/index.ts';
 import { openEngine } from './engine.ts';
-import { createPictureAdder, storedEntries } from './pictures.ts';
-import { fillGallery, projectionOf } from './session-gallery.ts';
+import { openGallery } from './gallery.ts';
+import { galleryAdmin } from './gallery-admin.ts';
+import { connectPlatforms, type Platforms } from './platforms.ts';
 
 export interface AppHooks {
   /** A line for the person who started the program. */
@@ -27,51 +29,74 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** @throws FromageError when the store cannot be opened or the port is taken */
+/** How long answers that are being made may go on when the program stops. */
+const drainMs = 8000;
+
+/** @throws FromageError when the store cannot be opened, the port is taken, or a platform refuses its token */
 export async function startApp(config: Config, hooks: AppHooks): Promise<App> {
   const log = createLogger(config.FROMAGE_LOG);
   const stopping = new AbortController();
   const store = await openStore({ dataDir: config.FROMAGE_DATA_DIR, ...(config.DATABASE_URL === undefined ? {} : { databaseUrl: config.DATABASE_URL }) });
   const engine = await openEngine(config);
   const worker = new PictureWorker();
-  const gallery = new PictureGallery({ createIndex: (dim) => new EmbeddedIndex(dim, config.FROMAGE_THREADS === undefined ? {} : { threads: config.FROMAGE_THREADS }) });
   let modelReady = false;
-  let galleryReady = false;
-  const pictures = createPictureAdder({ engine, worker, store, gallery });
+  let gallery: StoredGallery | null = null;
+  let platforms: Platforms | null = null;
+  const sanitize = (bytes: Uint8Array) => worker.sanitize(bytes);
+  const readyGallery = (): StoredGallery => {
+    if (!gallery) throw new FromageError({ code: 'APP_GALLERY_STARTING', what: 'the gallery is still being filled', retryable: true, userMessage: 'My pictures are still being sorted. Try again in a moment.' });
+    return gallery;
+  };
+  const bot = new ChatBot({
+    store,
+    engine,
+    gallery: () => gallery,
+    sanitize,
+    services: { galleryAdmin: galleryAdmin(readyGallery) },
+    operators: config.FROMAGE_ADMINS,
+    maxRunning: config.FROMAGE_BATCH,
+    log,
+  });
   const closeParts = async () => {
-    await gallery.close();
+    await gallery?.close();
     await engine.close();
     await worker.close();
     await store.close();
   };
   const server = await startWebServer({
     engine,
-    gallery: () => (galleryReady ? gallery : null),
-    pictures,
-    sanitize: (bytes) => worker.sanitize(bytes),
+    gallery: () => gallery,
+    pictures: { addPicture: (picture) => readyGallery().addPicture(picture), removePicture: (id) => readyGallery().removePicture(id) },
+    sanitize,
     store,
     host: config.FROMAGE_HOST,
     port: config.PORT,
     apiKey: config.FROMAGE_API_KEY ?? null,
     allowedHosts: config.FROMAGE_ALLOWED_HOSTS,
     notReady: () => (modelReady ? null : 'the model is being loaded'),
+    webhook: config.TELEGRAM_WEBHOOK_URL === undefined ? null : { path: new URL(config.TELEGRAM_WEBHOOK_URL).pathname, handler: () => platforms?.webhook ?? null },
     log: log.child({ room: 'web' }),
   }).catch(async (error: unknown) => {
     await closeParts();
     throw error;
   });
   hooks.say(`Fromage listens on ${server.url} and loads the model …`);
+  try {
+    platforms = await connectPlatforms(config, bot, hooks.say);
+  } catch (error) {
+    await server.close(0);
+    await closeParts();
+    throw error;
+  }
 
   const ready = (async () => {
     const info = await engine.ready();
     modelReady = true;
     hooks.say(`Ready: ${info.model} (${info.family}, ${info.weights} weights, ${info.device}). Open ${server.url}`);
-    const skipped = await fillGallery(config, engine, gallery, (done, total) => hooks.onProgress('encoding the gallery', 'pictures', done, total), stopping.signal);
-    await gallery.add(await storedEntries(store, info.visionHash, engine));
-    await gallery.serve(await projectionOf(engine));
-    galleryReady = true;
-    for (const { file, reason } of skipped) hooks.say(`skipped ${file}: ${reason}`);
-    hooks.say(`${gallery.size} pictures can be shown.`);
+    const opened = await openGallery({ config, engine, worker, store, log: log.child({ room: 'retrieval' }) }, (done, total) => hooks.onProgress('encoding the gallery', 'pictures', done, total), stopping.signal);
+    gallery = opened.gallery;
+    for (const { file, reason } of opened.skipped) hooks.say(`skipped ${file}: ${reason}`);
+    hooks.say(`${(await gallery.stats(['all', 'web'])).total} pictures can be shown.`);
   })();
   const failed = new Promise<never>((_, reject) => {
     ready.catch((thrown: unknown) => {
@@ -86,7 +111,7 @@ export async function startApp(config: Config, hooks: AppHooks): Promise<App> {
     failed,
     async stop() {
       stopping.abort();
-      await server.close();
+      await Promise.all([platforms?.stop(drainMs), server.close()]);
       await ready.catch(() => undefined);
       await closeParts();
     },

@@ -20,7 +20,8 @@ export async function projectionOf(engine: Engine, adapter?: string): Promise<Pr
   const { adapters, servingAdapter } = await engine.info();
   const info = adapters.find(({ id }) => id === (adapter ?? servingAdapter));
   const id = info?.id ?? servingAdapter;
-  return { key: info?.visualHash ?? id, dim: info?.retrievalDim ?? 0, project: (pooled) => engine.projectImages(pooled, id) };
+  const key = info?.visualHash ?? id;
+  return { key, dim: info?.retrievalDim ?? 0, project: (pooled) => engine.projectImages(pooled, id), adapters: adapters.filter(({ visualHash }) => visualHash === key).map((other) => other.id) };
 }
 
 /** @throws FromageError `RETRIEVAL_…` */

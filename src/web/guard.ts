@@ -10,6 +10,7 @@ export interface GuardOptions {
   readonly host: string;
   readonly apiKey: string | null;
   readonly allowedHosts: readonly string[];
+  readonly webhook?: { readonly path: string } | null;
 }
 
 /** Paths that need no key: the page itself asks for one, health checks have none. */
@@ -19,6 +20,8 @@ export function createGuard(options: GuardOptions) {
   const onLoopback = loopbackNames.includes(options.host) || options.host === '::1';
 
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const path = request.url.split('?')[0] ?? '';
+    if (path === options.webhook?.path) return;
     const host = request.headers.host;
     if (!host || !hostAllowed(host)) {
       return forbid(reply, `the Host "${printable(host)}" is not one of this server`, 'foreign_host');
@@ -30,7 +33,6 @@ export function createGuard(options: GuardOptions) {
     if (request.headers['sec-fetch-site'] === 'cross-site' && request.headers['sec-fetch-mode'] !== 'navigate') {
       return forbid(reply, 'requests from other sites are not taken', 'foreign_origin');
     }
-    const path = request.url.split('?')[0] ?? '';
     if (options.apiKey === null || open.test(path)) return;
     if (hasKey(request.headers.authorization, options.apiKey) || hasSignature(request, path, options.apiKey)) return;
     await reply.code(401).header('www-authenticate', 'Bearer').send(apiError('the API key is missing or wrong; send it as "Authorization: Bearer <FROMAGE_API_KEY>"', 'invalid_request_error', 'invalid_api_key'));

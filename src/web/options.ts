@@ -1,4 +1,5 @@
 // What the web platform needs from the rest of the program.
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ChatStore } from '../chat/contracts.ts';
 import type { Engine } from '../engine/types.ts';
 import type { Logger } from '../log.ts';
@@ -30,6 +31,8 @@ export interface WebOptions {
   readonly allowedHosts: readonly string[];
   /** What has to be true before `/healthz` answers 200; a short reason otherwise. */
   readonly notReady: () => string | null;
+  /** Where Telegram posts its updates, if it does: that path has a secret of its own and no other check. */
+  readonly webhook?: { readonly path: string; readonly handler: () => ((request: IncomingMessage, response: ServerResponse) => Promise<void>) | null } | null;
   readonly log: Logger;
 }
 

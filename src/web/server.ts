@@ -11,6 +11,7 @@ import { registerModels } from './openai/models.ts';
 import type { WebOptions } from './options.ts';
 import { registerPictures } from './pictures.ts';
 import { registerPage } from './static.ts';
+import { registerWebhook } from './webhook.ts';
 
 export interface WebServer {
   /** `http://host:port/` as a browser on this machine reaches it. */
@@ -48,6 +49,7 @@ export async function startWebServer(options: WebOptions): Promise<WebServer> {
   registerEmbeddings(app, options);
   registerPictures(app, options);
   registerConversation(app, options, metrics);
+  if (options.webhook) await registerWebhook(app, options.webhook);
 
   try {
     await app.listen({ host: options.host, port: options.port });

@@ -83,7 +83,7 @@ withStarter('a newcomer', () => {
     await answers(2);
     const shown = page.locator('article.assistant').nth(1).locator('img');
     expect(await shown.getAttribute('alt')).toMatch(/apple/);
-    await page.waitForFunction("[...document.querySelectorAll('img')].every((image) => image.complete && image.naturalWidth > 0)");
+    await until(() => shown.evaluate((image) => (image as unknown as { naturalWidth: number }).naturalWidth > 0));
     await page.locator('article.assistant').nth(1).getByLabel('Good answer').click();
     await page.locator('[aria-label="Good answer"][aria-pressed="true"]').waitFor();
     if (process.env.FROMAGE_TEST_SCREENSHOT) await page.screenshot({ path: process.env.FROMAGE_TEST_SCREENSHOT });
@@ -118,6 +118,6 @@ withStarter('a newcomer', () => {
   }, 20_000);
 
   async function answers(count: number): Promise<void> {
-    await page.waitForFunction(`document.querySelectorAll('article.assistant .tools').length === ${count}`, undefined, { timeout: 60_000 });
+    await until(async () => (await page.locator('article.assistant .tools').count()) === count, 60_000);
   }
 });

@@ -4,28 +4,32 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { projectionOf } from '../../src/app/session-gallery.ts';
-import { createPictureAdder } from '../../src/app/pictures.ts';
 import { createEngine } from '../../src/engine/index.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { createLogger } from '../../src/log.ts';
 import { loadFromage } from '../../src/model/index.ts';
-import { EmbeddedIndex, PictureGallery } from '../../src/retrieval/index.ts';
+import { EmbeddedIndex, openStoredGallery, type StoredGallery } from '../../src/retrieval/index.ts';
 import { openStore, type Store } from '../../src/store/index.ts';
 import { PictureWorker } from '../../src/vision/index.ts';
 import { startWebServer, type WebOptions, type WebServer } from '../../src/web/index.ts';
 import { writeTinyFromage } from '../tiny/fromage.ts';
+import { uniform } from '../tiny/random.ts';
 
 export interface TestServer {
   readonly url: string;
   readonly server: WebServer;
   readonly engine: Engine;
   readonly store: Store;
-  readonly gallery: PictureGallery;
+  readonly gallery: StoredGallery;
   close(): Promise<void>;
 }
 
-export function drawPicture(colour: string, side = 32): Promise<Buffer> {
-  return sharp({ create: { width: side, height: side, channels: 3, background: colour } }).png().toBuffer();
+/** A pattern of blocks in one colour and black, another for each colour name: no two are near duplicates. */
+export function drawPicture(colour: string): Promise<Buffer> {
+  const [red, green, blue] = [3, 5, 7].map((prime) => [...colour].reduce((sum, letter) => (sum * prime + letter.charCodeAt(0)) % 200, 1) + 55) as [number, number, number];
+  const next = uniform([...colour].reduce((sum, letter) => sum * 31 + letter.charCodeAt(0), 7));
+  const cells = Array.from({ length: 64 }, () => (next() > 0.5 ? [red, green, blue] : [0, 0, 0])).flat();
+  return sharp(Buffer.from(cells), { raw: { width: 8, height: 8, channels: 3 } }).resize(64, 64, { kernel: 'nearest' }).png().toBuffer();
 }
 
 export async function dataUrl(colour: string): Promise<string> {
@@ -38,14 +42,16 @@ export async function startTestServer(options: Partial<WebOptions> = {}): Promis
   const engine = createEngine(await loadFromage({ model: folder, weights: 'fp32', cacheDir: join(root, 'cache'), threads: 1, verify: 'never' }), { drainMs: 100 });
   const store = await openStore({ dataDir: join(root, 'data') });
   const worker = new PictureWorker();
-  const gallery = new PictureGallery({ createIndex: (dim) => new EmbeddedIndex(dim, { threads: 1 }) });
-  await gallery.serve(await projectionOf(engine));
-  const pictures = createPictureAdder({ engine, worker, store, gallery });
-  for (const colour of ['red', 'green', 'blue']) await pictures.addPicture({ bytes: await drawPicture(colour), caption: `something ${colour}`, addedBy: 'test', tenant: 'all' });
+  const gallery = await openStoredGallery(
+    { pictures: store.pictures, files: store.files, encoder: (await engine.info()).visionHash, encode: (images) => engine.encodeImages(images), decoder: worker, createIndex: (dim) => new EmbeddedIndex(dim, { threads: 1 }) },
+    await projectionOf(engine),
+  );
+  const { id } = await store.conversations.ensureUser({ platform: 'web', externalId: 'the-one-who-set-up' });
+  for (const colour of ['red', 'green', 'blue']) await gallery.addPicture({ bytes: await drawPicture(colour), caption: `something ${colour}`, addedBy: id, tenant: 'all' });
   const server = await startWebServer({
     engine,
     gallery: () => gallery,
-    pictures,
+    pictures: gallery,
     sanitize: (bytes) => worker.sanitize(bytes),
     store,
     host: '127.0.0.1',
