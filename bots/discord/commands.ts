@@ -1,7 +1,7 @@
 // The slash commands, the message menu command and autocomplete, made of the one table of commands.
 import { type AutocompleteInteraction, PermissionFlagsBits, type REST, Routes } from 'discord.js';
-import { type ChatServices, commandTable, type CommandOption, type CommandSpec, isSettingName, type MessageKey, say, settingNames } from '../../src/chat/index.ts';
-import { settingRules } from '../../src/chat/settings.ts';
+import { type ChatServices, commandTable, type CommandOption, type CommandSpec, isSettingName, type MessageKey, say, settingNames, settingRules } from '../../src/chat/index.ts';
+
 
 /** The message menu command: a picture in somebody's message. */
 export const menuCommandName = say('en', 'menu.ask');

@@ -316,8 +316,8 @@ export class ChatBot {
     const { event } = scene;
     if (event.type === 'reaction' || event.type === 'delete') return [];
     const said = error instanceof FromageError ? error.userMessage : undefined;
-    const starting = error instanceof FromageError && error.code === 'ENGINE_NOT_READY';
-    const text = said ?? speak(scene, starting ? 'error.starting' : 'error.general', { id });
+    const busy = error instanceof FromageError && error.code === 'ENGINE_BUSY';
+    const text = said ?? speak(scene, busy ? 'busy.full' : 'error.general', { id });
     const replyTo = 'messageId' in event ? event.messageId : undefined;
     return sendReply(scene, sentence(scene.locale, text, { quiet: true }), { key: `${scene.key}:sorry`, ...(replyTo === undefined ? {} : { replyTo }) });
   }

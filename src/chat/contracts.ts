@@ -46,9 +46,10 @@ export interface Conversation {
 // ---- turns and answers
 
 export type TurnPart =
-  | { readonly type: 'text'; readonly text: string }
+  /** `quoted`: user id of whose words or picture it is, in a quotation of somebody other than the turn's author. */
+  | { readonly type: 'text'; readonly text: string; readonly quoted?: string }
   /** `pictureId` where a gallery picture was shown; `hash` names bytes in the file store ('' when it has only a link). */
-  | { readonly type: 'image'; readonly hash: string; readonly pictureId?: string; readonly alt?: string };
+  | { readonly type: 'image'; readonly hash: string; readonly pictureId?: string; readonly alt?: string; readonly quoted?: string };
 
 export interface Turn {
   readonly id: string;

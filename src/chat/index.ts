@@ -10,6 +10,6 @@ export { type BytesOf, type ChatPlatform, DeliveryError, type OutUnit, type Send
 export { asksForAnother, buildPrompt, type PictureBytes, pictureQuestion, type PromptOptions, showRequest } from './prompt.ts';
 export { creditLine } from './reply.ts';
 export type { AdapterVersion, AdapterVersions, ChatServices, FeedbackListener, GalleryAdmin, JobStatus, LearnRequest, TrainingJobs } from './services.ts';
-export { type ChatSettings, defaultSettings, describeRule, isSettingName, parseSetting, readSettings, settingNames } from './settings.ts';
+export { type ChatSettings, defaultSettings, describeRule, isSettingName, parseSetting, readSettings, settingNames, settingRules } from './settings.ts';
 export { findFences, splitText, type SplitOptions, type TextPiece } from './split.ts';
 export type * from './types.ts';

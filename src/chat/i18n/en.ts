@@ -162,5 +162,4 @@ export const en = {
   'limits.saved': 'Done: {name} = {value} a minute.',
 
   'error.general': 'Something went wrong on my side. Please try again. (Error {id})',
-  'error.starting': 'I am still loading my model. Please try again in a moment.',
 } as const;
