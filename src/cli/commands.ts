@@ -1,6 +1,7 @@
 // The table of commands. An action imports its file only when it runs.
 import { type Command, Option } from 'commander';
 import { describeConfig } from '../config/index.ts';
+import { registerGalleryCommands } from './gallery-commands.ts';
 import { registerTrainingCommands } from './training-commands.ts';
 
 /** Options that every command with a model takes; they stand above the environment. */
@@ -79,10 +80,21 @@ export function registerCommands(program: Command): void {
     .option('--json', 'only the JSON line')
     .action(async (options) => (await import('./commands/bench-train.ts')).benchTrain(options));
 
+  bench
+    .command('retrieval')
+    .description('the embedded index beside a plain scan: rows in a second, memory, one query and 32 at once')
+    .option('--large', 'a million vectors too')
+    .option('--threads <n>', 'threads of the index')
+    .option('--json', 'only the JSON line')
+    .action(async (options) => (await import('./commands/bench-retrieval.ts')).benchRetrieval(options));
+
   registerTrainingCommands(program);
+  registerGalleryCommands(program, withModel);
 
   withModel(program.command('doctor').description('check everything and say what to mend'))
     .option('--quick', 'without the model')
+    .option('--captions <tsv>', 'with --images: do answers depend on the picture? (caption<TAB>image)')
+    .option('--images <tar>', 'photos of --captions: a folder or a tar')
     .option('--json', 'as JSON')
     .action(async (options) => (await import('./commands/doctor.ts')).doctor(options));
 }

@@ -71,6 +71,7 @@ export const trainConfigSchema = z.strictObject({
   seed: z.number().int().nonnegative().default(0).describe('of everything that is random'),
 
   data: z.array(dataSourceSchema).default([]),
+  dataTerms: z.string().optional().describe('terms of the data, for the adapter’s card'),
   validation: z
     .strictObject({ tsv: z.string().optional().describe('held-out captions (caption<TAB>image); pictures of the data are held out when absent'), images: z.string().optional().describe('their folder or tar archive'), count: z.number().int().nonnegative().default(1000).describe('held-out pairs for recall'), captions: z.number().int().nonnegative().default(128).describe('held-out pairs for the caption loss') })
     .prefault({}),

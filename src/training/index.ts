@@ -1,4 +1,6 @@
 // The door of the training room.
+export { benchmarkTraining } from './benchmark.ts';
+export type { BenchmarkOptions, BenchmarkResult, StepTiming } from './benchmark.ts';
 export { exportPytorchAdapter, importAdapter } from './adapter-files.ts';
 export { defaultQuestions, defaultRequests, requestText, tidyCaption } from './chat-form.ts';
 export { dataSourceSchema, parseTrainConfig, trainConfigSchema } from './config.ts';
@@ -10,6 +12,12 @@ export { settingsFrom, trainSettings } from './option-list.ts';
 export type { TrainSetting } from './option-list.ts';
 export type { Recall } from './recall.ts';
 export { recallOf } from './recall.ts';
+export { createRandom } from './random.ts';
+export type { Random } from './random.ts';
+export { drawPlot } from './plot.ts';
+export type { Plot, PlotLine } from './plot.ts';
+export { createRandom } from './random.ts';
+export type { Random } from './random.ts';
 export { recipe } from './recipes.ts';
 export type { RecipeName } from './recipes.ts';
 export { train } from './trainer.ts';

@@ -23,6 +23,7 @@ export function recipe(name: RecipeName): Recipe {
 function starterRecipe(): Recipe {
   return {
     model: 'starter',
+    dataTerms: 'the gallery’s pictures are MIT (Microsoft Fluent Emoji); captions and photos as their source says',
     form: 'chat',
     tidyCaptions: true,
     visualTokens: 4,

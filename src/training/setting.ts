@@ -1,6 +1,8 @@
 // Everything frozen that a run stands on: language model, features of all pictures, examples without the
 // unreadable ones, held-out pairs, and the form of its prompts.
-import { adapterSizes, checkAdapter, findFrozenSources, foldNormalization, hiddenWidth, type LanguageModelWeights, loadVisionEncoder, openLanguageModelWeights, openTokenizerOf, readAdapterFolder } from '../model/index.ts';
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
+import { adapterSizes, checkAdapter, findFrozenSources, findPreset, foldNormalization, hiddenWidth, type LanguageModelWeights, loadVisionEncoder, openLanguageModelWeights, openTokenizerOf, readAdapterFolder } from '../model/index.ts';
 import { FromageError } from '../errors.ts';
 import { withFromageTokens } from '../tokenizer/index.ts';
 import type { TrainConfig } from './config.ts';
@@ -105,7 +107,11 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
       form: createPromptForm({ ...config, visualTokens: facts.visualTokens }, { tokenizer, chatTemplate: found.chatTemplate ?? tokenizer.chatTemplate, endTokenId, features }),
       scale,
       facts,
-      frozen: { languageModel: { id: config.lm ?? found.languageModel.split(/[\\/]/).at(-1)! }, visionEncoder: { id: config.vision ?? found.visionEncoder.split(/[\\/]/).at(-1)!, hash: visionHash }, parent: start ? String(start.card['hash'] ?? '') || null : null },
+      frozen: {
+        languageModel: { id: publicName(config.lm, findPreset(config.model)?.languageModel, found.languageModel) },
+        visionEncoder: { id: publicName(config.vision, findPreset(config.model)?.visionEncoder, found.visionEncoder), hash: visionHash },
+        parent: start ? String(start.card['hash'] ?? '') || null : null,
+      },
       retNorm,
       initial: () => {
         if (!start) return initialParameters({ visualTokens: facts.visualTokens, retrievalDim, visionHiddenSize, embedSize: weights.config.embedSize, textWidths }, config.seed, retNorm);
@@ -120,6 +126,12 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
     await close();
     throw error;
   }
+}
+
+/** A model's name without the folders of this machine; hub ids stay whole. */
+function publicName(asked: string | undefined, preset: string | undefined, found: string): string {
+  if (asked !== undefined && !existsSync(asked)) return asked;
+  return asked === undefined && preset !== undefined ? preset : basename(found);
 }
 
 /** The first caption of each picture of a held-out file. */

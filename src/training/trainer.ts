@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createAdapter, foldNormalization, saveAdapter } from '../model/index.ts';
 import { FromageError } from '../errors.ts';
 import { createAdamW } from './adamw.ts';
+import { adapterReadme, describeData, describeTraining } from './adapter-readme.ts';
 import { type Checkpoint, readCheckpoint, type RunState, writeCheckpoint } from './checkpoint.ts';
 import { parseTrainConfig, type TrainConfig, type TrainInput } from './config.ts';
 import type { ExampleSource } from './examples.ts';
@@ -245,14 +246,16 @@ class Run {
     this.#state = { ...this.#state, finished: true };
     this.#save();
     const validation = this.#folder.metrics().filter((line) => line['type'] === 'validation' && line['step'] === this.#state.bestStep).at(-1);
-    saveAdapter(this.#folder.adapter, foldNormalization(this.#tensors()), {
+    const facts = {
       ...frozen,
       ...(config.form === 'chat' ? { promptStyle: 'chat' as const } : {}),
-      data: config.data,
-      metrics: { ...(validation ?? {}), steps: this.#globalStep(), seconds: Math.round(this.#seconds()), ...(config.validation.count > 0 ? { heldOut: config.validation.tsv ?? 'of the training data' } : {}) },
-      training: { ...config, run: undefined, cacheDir: undefined },
+      data: describeData(config),
+      metrics: { ...(validation ?? {}), steps: this.#globalStep(), seconds: Math.round(this.#seconds()) },
+      training: describeTraining(config),
       made: new Date().toISOString(),
-    });
+    };
+    const card = saveAdapter(this.#folder.adapter, foldNormalization(this.#tensors()), facts);
+    this.#folder.writeText('adapter/README.md', adapterReadme(card, facts));
     return { ...resultOf(this.#state, this.#folder, config, this.#setting), seconds: this.#seconds(), status: early ? 'stopped early' : 'finished' };
   }
 

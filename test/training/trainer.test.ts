@@ -39,6 +39,10 @@ test.each(['opt', 'llama'] as const)('a run with both losses learns and leaves t
   const { tensors, card } = readAdapterFolder(result.adapter!);
   expect(tensors.featureMean).toBeUndefined();
   expect(card.metrics).toMatchObject({ steps: 70 });
+  const written = ['adapter.json', 'README.md'].map((file) => readFileSync(join(result.adapter!, file), 'utf8'));
+  expect(written[1]).toContain('caption → picture (24)');
+  // What is published names no folder of the machine.
+  for (const text of written) expect(text).not.toContain(folder);
   expect(readFileSync(join(config.run, 'unreadable-pictures.txt'), 'utf8').trim().split('\n')).toHaveLength(3);
 });
 

@@ -1,0 +1,135 @@
+// How quickly a step is computed: captioning and retrieval apart, and retrieval as it would be without
+// knowing what is frozen. Shapes are the caller's; captions and features are random.
+import { differentiate } from '../autodiff/index.ts';
+import { addLanguageModel, findFrozenSources, hiddenWidth, type LanguageModelWeights, openLanguageModelWeights } from '../model/index.ts';
+import { type Graph, GraphBuilder, toModelBytes } from '../onnx/graph/index.ts';
+import { float32, int64, openSession } from '../onnx/run/index.ts';
+import { createAdamW } from './adamw.ts';
+import { ContrastiveLoss } from './contrastive.ts';
+import { FrozenModel, sessionOptions } from './frozen-model.ts';
+import { product } from './graphs/caption-graph.ts';
+import { meanRowNorm } from './frozen-rows.ts';
+import { initialParameters } from './parameters.ts';
+import { plainCaption, plainText } from './plain-form.ts';
+import { createRandom } from './random.ts';
+import { causalMask, padTokens } from './sequences.ts';
+import { computeGradients, type StepBatch, updateParameters } from './training-step.ts';
+
+export interface BenchmarkOptions {
+  readonly model: string;
+  readonly lm?: string;
+  readonly cacheDir: string;
+  readonly threads: number;
+  readonly batchSize: number;
+  /** Tokens of a caption with its begin token and [RET]. */
+  readonly captionLength: number;
+  readonly visualTokens: number;
+  readonly visionHiddenSize: number;
+  readonly rounds: number;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface StepTiming {
+  readonly medianMs: number;
+  readonly examplesPerSecond: number;
+}
+
+export interface BenchmarkResult {
+  readonly shape: Readonly<Record<string, number>>;
+  readonly captioning: StepTiming;
+  readonly retrieval: StepTiming;
+  /** All positions with gradients, all of them through the head: what a framework does by itself. */
+  readonly retrievalWithoutSavings: StepTiming;
+  /** Largest resident memory of captioning and retrieval, before the comparison without savings. */
+  readonly peakBytes: number;
+}
+
+/** Rounds are interleaved, so that a busy machine slows all parts alike. */
+export async function benchmarkTraining(options: BenchmarkOptions): Promise<BenchmarkResult> {
+  const { batchSize, captionLength, visualTokens, visionHiddenSize, rounds, threads } = options;
+  const sources = await findFrozenSources({ model: options.model, cacheDir: options.cacheDir, ...(options.lm === undefined ? {} : { lm: options.lm }) });
+  const weights = await openLanguageModelWeights({ source: sources.languageModel, weights: 'fp32', cacheDir: options.cacheDir });
+  const { vocabSize, embedSize, hiddenSize } = weights.config;
+  const model = new FrozenModel({ weights, visionHiddenSize, visualTokens, textLayers: [-1], retTokenId: vocabSize, threads });
+  const contrastive = new ContrastiveLoss({ visionHiddenSize, retrievalDim: 256, textLayers: [-1], textWidths: [hiddenWidth(weights.config, -1)] }, threads);
+  const random = createRandom(0, 'benchmark');
+  const retNorm = meanRowNorm(weights, Math.min(1000, vocabSize));
+  const parameters = initialParameters({ visualTokens, retrievalDim: 256, visionHiddenSize, embedSize, textWidths: [hiddenSize] }, 0, retNorm);
+  const state = createAdamW(parameters);
+  const ids = Array.from({ length: batchSize }, () => [...Array.from({ length: captionLength - 1 }, () => random.integer(vocabSize)), vocabSize]);
+  const features = ids.map(() => Float32Array.from({ length: visionHiddenSize }, () => random.normal()));
+  const step = async (batch: StepBatch): Promise<void> => {
+    const { gradients } = await computeGradients({ model, contrastive }, batch, parameters, { captionScale: 1, retrievalScale: 1, microBatch: batchSize });
+    updateParameters(parameters, gradients, state, 1e-4, { betas: [0.9, 0.95], eps: 1e-8, weightDecay: 0, clipNorm: 1, retNorm });
+  };
+  const captions = ids.map((row, i) => plainCaption(row, features[i]!, visualTokens));
+  const texts = ids.map((row, i) => plainText(row, features[i]!, null));
+  const kinds = { captioning: () => step({ captions, texts: [] }), retrieval: () => step({ captions: [], texts }) };
+  const times: Record<'captioning' | 'retrieval' | 'whole', number[]> = { captioning: [], retrieval: [], whole: [] };
+  const timed = async (name: keyof typeof times, run: () => Promise<void>): Promise<void> => {
+    const began = performance.now();
+    await run();
+    times[name].push(performance.now() - began);
+  };
+  try {
+    for (const run of Object.values(kinds)) await run();
+    for (let i = 0; i < rounds; i++) {
+      await timed('captioning', kinds.captioning);
+      await timed('retrieval', kinds.retrieval);
+      options.onProgress?.(i + 1, 2 * rounds);
+    }
+    const peakBytes = process.resourceUsage().maxRSS * 1024;
+    const whole = await wholeRetrieval(weights, ids, threads, hiddenSize);
+    await whole.run();
+    for (let i = 0; i < rounds; i++) {
+      await timed('retrieval', kinds.retrieval);
+      await timed('whole', whole.run);
+      options.onProgress?.(rounds + i + 1, 2 * rounds);
+    }
+    await whole.close();
+    const timing = (name: keyof typeof times): StepTiming => {
+      const sorted = times[name].sort((a, b) => a - b);
+      const medianMs = sorted[Math.floor(sorted.length / 2)]!;
+      return { medianMs, examplesPerSecond: (batchSize * 1000) / medianMs };
+    };
+    return { shape: { batchSize, captionLength, visualTokens, visionHiddenSize, hiddenSize, vocabSize, numLayers: weights.config.numLayers, threads }, captioning: timing('captioning'), retrieval: timing('retrieval'), retrievalWithoutSavings: timing('whole'), peakBytes };
+  } finally {
+    await model.close();
+    await contrastive.close();
+    weights.close();
+  }
+}
+
+/** The language model's part of retrieval with [RET] as a token among the others. */
+async function wholeRetrieval(weights: LanguageModelWeights, ids: readonly (readonly number[])[], threads: number, hiddenSize: number) {
+  const session = await openSession(toModelBytes(wholeRetrievalGraph(weights)), sessionOptions(threads));
+  const { length, embeds, positions } = padTokens(weights, ids.map((row) => ({ tokenIds: [...row.slice(0, -1), 0] })));
+  const retAt = int64(ids.flatMap((row, i) => [i, row.length - 1]), [ids.length, 2]);
+  const feeds = {
+    text_embeds: embeds,
+    position_ids: positions,
+    mask: causalMask(length),
+    ret_embedding: float32(new Float32Array(weights.config.embedSize).fill(0.1), [weights.config.embedSize]),
+    ret_at: retAt,
+    labels: int64(ids.flatMap((row) => [...row.slice(1), 0].map((id) => Math.min(id, weights.config.vocabSize))), [ids.length * length, 1]),
+    hidden_gradient: float32(new Float32Array(ids.length * hiddenSize).fill(1e-3), [ids.length, hiddenSize]),
+  };
+  return { run: async () => void (await session.run(feeds)), close: () => session.close() };
+}
+
+function wholeRetrievalGraph(weights: LanguageModelWeights): Graph {
+  const { embedSize, hiddenSize } = weights.config;
+  const graph = new GraphBuilder('whole-retrieval');
+  const text = graph.input('text_embeds', 'float32', ['B', 'S', embedSize]);
+  const row = graph.input('ret_embedding', 'float32', [embedSize]);
+  const retAt = graph.input('ret_at', 'int64', ['B', 2]);
+  const rows = graph.op('Expand', [row, graph.op('Concat', [graph.op('Slice', [graph.op('Shape', [retAt]), graph.ints([0]), graph.ints([1])]), graph.ints([embedSize])], { axis: 0 })]);
+  const embeds = graph.op('ScatterND', [text, retAt, rows], {}, { name: 'embeds' });
+  const model = addLanguageModel(graph, weights, { embeds, positions: graph.input('position_ids', 'int64', ['B', 'S']), mask: graph.input('mask', 'float32', [1, 1, 'S', 'S']) });
+  const read = graph.op('Reshape', [model.final, graph.ints([-1, hiddenSize])]);
+  const logits = graph.op('Concat', [product(graph, read, model.head), product(graph, read, graph.op('Reshape', [row, graph.ints([1, -1])]))], { axis: -1 });
+  const chosen = graph.op('GatherElements', [graph.op('LogSoftmax', [logits], { axis: -1 }), graph.input('labels', 'int64', ['M', 1])], { axis: 1 });
+  graph.output(graph.op('Neg', [graph.op('ReduceMean', [chosen], { keepdims: 0 })]), 'loss', 'float32', []);
+  graph.output(graph.op('GatherND', [model.final, retAt]), 'hidden', 'float32', ['B', hiddenSize]);
+  return differentiate(graph.build(), { of: 'loss', cotangents: { hidden: 'hidden_gradient' }, wrt: ['ret_embedding'] });
+}
