@@ -4,5 +4,5 @@ export { openEngine } from './engine.ts';
 export { hubSettings, isHere, neededParts } from './hub.ts';
 export type { NeededPart, PartName } from './hub.ts';
 export { cacheFolder, modelOptions } from './model-options.ts';
-export { openSessionGallery, projectionOf } from './session-gallery.ts';
+export { fillGallery, openSessionGallery, projectionOf } from './session-gallery.ts';
 export type { SessionGallery } from './session-gallery.ts';

@@ -21,7 +21,10 @@ export { calibrate, readCalibration, writeCalibration } from './stored/calibrati
 export type { Calibration, CalibrationChoice, CalibrationPoint, HeldOutQuery } from './stored/calibration.ts';
 export { openStoredGallery, StoredGallery } from './stored/stored-gallery.ts';
 export type { StoredGalleryOptions } from './stored/stored-gallery.ts';
+export { pointPages, syncIndex } from './stored/sync.ts';
 export type { IndexDifference } from './stored/sync.ts';
+export { verifyRows } from './stored/verify-rows.ts';
+export type { RowsReport } from './stored/verify-rows.ts';
 export type { EncodePictures, OfferedPicture, PictureDecoder, Taken } from './stored/take-pictures.ts';
 export { everybody } from './types.ts';
 export type { Gallery, GalleryQuery, ImageFilter, ImageHit, ImageIndex, ImagePoint, ImageQuery, ImageVector, Picture, ScoredPicture, Tenant } from './types.ts';

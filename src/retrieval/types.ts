@@ -66,6 +66,8 @@ export interface ImageIndex {
   ids(page?: { readonly after?: string; readonly limit?: number }): Promise<readonly string[]>;
   /** In no particular order; unknown ids are left out. */
   vectors(ids: readonly string[]): Promise<readonly ImageVector[]>;
+  /** Replaces everything at once, where an index outlives the program: searches see the old points until the last new one is in. */
+  refill?(pages: AsyncIterable<readonly ImagePoint[]>): Promise<void>;
   close(): Promise<void>;
 }
 

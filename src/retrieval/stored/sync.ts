@@ -82,7 +82,7 @@ export async function syncIndex(pictures: PictureStore, index: ImageIndex, proje
     if (options.mend && wrong.length > 0) await index.upsert(wrong.map(({ row, values }) => pointOf(row, values)));
     rows += live.length;
     done += page.length;
-    options.onProgress?.(done, total);
+    if (total > 0) options.onProgress?.(done, total);
     after = page.at(-1)?.id;
     if (after === undefined) break;
   }
@@ -94,6 +94,20 @@ export async function syncIndex(pictures: PictureStore, index: ImageIndex, proje
   }
   if (options.mend) for (const ids of inPages(extra)) await index.delete(ids);
   return { rows, points, missing, extra, different };
+}
+
+/** Every live picture that has a vector, as points. */
+export async function* pointPages(pictures: PictureStore, projection: string): AsyncGenerator<readonly ImagePoint[]> {
+  for (let after: string | undefined; ; ) {
+    const page = await pictures.vectors(projection, { limit: pageSize, ...(after === undefined ? {} : { after }) });
+    after = page.at(-1)?.id;
+    if (after === undefined) return;
+    const rows = new Map((await pictures.getMany(page.map(({ id }) => id))).map((row) => [row.id, row]));
+    yield page.flatMap(({ id, values }) => {
+      const row = rows.get(id);
+      return row && !row.dead ? [pointOf(row, values)] : [];
+    });
+  }
 }
 
 function* inPages<T>(list: readonly T[]): Generator<readonly T[]> {
