@@ -41,6 +41,9 @@ export type ModelConfig = LlamaConfig | OptConfig;
 const longestContext = 32_768;
 
 const size = z.number().int().positive();
+/** Layers are listed before any tensor is looked for; a hostile number must not fill the memory. */
+const mostLayers = 1024;
+const layers = size.max(mostLayers);
 const tokenIds = z.union([z.number().int().nonnegative(), z.array(z.number().int().nonnegative())]).nullish();
 const ropeSchema = z.object({ rope_type: z.string().nullish(), type: z.string().nullish(), rope_theta: z.number().positive().nullish() });
 
@@ -48,7 +51,7 @@ const llamaSchema = z.object({
   model_type: z.enum(['llama', 'mistral', 'qwen2']),
   hidden_size: size,
   intermediate_size: size,
-  num_hidden_layers: size,
+  num_hidden_layers: layers,
   num_attention_heads: size,
   num_key_value_heads: size.nullish(),
   head_dim: size.nullish(),
@@ -72,7 +75,7 @@ const optSchema = z.object({
   model_type: z.literal('opt'),
   hidden_size: size,
   ffn_dim: size,
-  num_hidden_layers: size,
+  num_hidden_layers: layers,
   num_attention_heads: size,
   activation_function: z.string().default('relu'),
   do_layer_norm_before: z.boolean().default(true),
@@ -205,6 +208,8 @@ function configFromGguf(store: WeightStore, where: string): LlamaConfig {
   if (whole('llama.rope.dimension_count', headDim) !== headDim || !Number.isInteger(headDim) || headDim % 2 !== 0) {
     throw unsupported(where, `it rotates ${String(meta['llama.rope.dimension_count'])} of ${headDim} numbers of a head`, 'rotation of whole heads of even width is supported');
   }
+  const blockCount = whole('llama.block_count');
+  if (blockCount > mostLayers) throw new FromageError({ code: 'MODEL_CONFIG_INVALID', what: `${where}: llama.block_count is ${blockCount}`, why: `at most ${mostLayers} layers are taken` });
   const table = store.locate('token_embd.weight');
   const eos = token('tokenizer.ggml.eos_token_id');
   return {
@@ -213,7 +218,7 @@ function configFromGguf(store: WeightStore, where: string): LlamaConfig {
     hiddenSize,
     embedSize: hiddenSize,
     intermediateSize: whole('llama.feed_forward_length'),
-    numLayers: whole('llama.block_count'),
+    numLayers: blockCount,
     numHeads,
     numKvHeads,
     headDim,

@@ -30,8 +30,6 @@ export type MatrixWeight =
 export interface LanguageModelWeights {
   readonly config: ModelConfig;
   readonly scheme: WeightScheme;
-  /** Bytes of all matrices as the graph holds them, without the input embedding table (read row by row). */
-  readonly matrixBytes: number;
   matrix(name: string): MatrixWeight;
   vector(name: string): Float32Array;
   /** Rows of the input embedding table `[ids.length, embedSize]`. */
@@ -70,18 +68,11 @@ export async function prepareWeights(config: ModelConfig, layout: WeightsLayout,
   return {
     config,
     scheme: options.scheme,
-    matrixBytes: [...matrices.values()].reduce((sum, matrix) => sum + bytesOfMatrix(matrix), 0),
     matrix: (name) => known(matrices, name),
     vector: (name) => joinVector(known(layout.vectors, name), store),
     embed: (ids) => gatherRows(store, table, ids),
     close: () => store.close(),
   };
-}
-
-/** Bytes of a matrix as the session holds it. */
-export function bytesOfMatrix(matrix: MatrixWeight): number {
-  const tensors = matrix.kind === 'float32' ? matrix.parts : [matrix.data, matrix.scales, matrix.zeroPoints];
-  return tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
 }
 
 /** Bits for one matrix; 32 means float32. */

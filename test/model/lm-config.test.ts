@@ -48,6 +48,7 @@ test.each([
   [{ num_key_value_heads: 3 }, 'MODEL_UNSUPPORTED', /3 key\/value heads/],
   [{ hidden_size: -1 }, 'MODEL_CONFIG_INVALID', /hidden_size/],
   [{ num_hidden_layers: 'many' }, 'MODEL_CONFIG_INVALID', /num_hidden_layers/],
+  [{ num_hidden_layers: 2 ** 40 }, 'MODEL_CONFIG_INVALID', /num_hidden_layers/],
 ])('%j is refused in words', (overrides, code, words) => {
   const folder = llama();
   const config = { model_type: 'llama', hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4, vocab_size: 259, ...overrides };
@@ -81,5 +82,6 @@ test('GGUF metadata are a configuration; scaled rotary positions are refused', (
   expect(readLanguageModelConfig('model.gguf', store({}))).toMatchObject({ layout: 'gguf', vocabSize: 100, headDim: 16, numKvHeads: 2, ropeTheta: 1e5, eosTokenIds: [2], bosTokenId: null, tiedHead: true, contextWindow: 4096 });
   expect(() => readLanguageModelConfig('model.gguf', store({ 'llama.rope.scaling.type': 'yarn' }))).toThrow(expect.objectContaining({ code: 'MODEL_UNSUPPORTED' }));
   expect(() => readLanguageModelConfig('model.gguf', store({ 'llama.block_count': 'two' }))).toThrow(expect.objectContaining({ code: 'MODEL_CONFIG_INVALID' }));
+  expect(() => readLanguageModelConfig('model.gguf', store({ 'llama.block_count': 2 ** 40 }))).toThrow(expect.objectContaining({ code: 'MODEL_CONFIG_INVALID' }));
   expect(() => readLanguageModelConfig('model.gguf', store({ 'general.architecture': 'falcon' }))).toThrow(expect.objectContaining({ code: 'MODEL_UNSUPPORTED' }));
 });

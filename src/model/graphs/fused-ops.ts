@@ -1,7 +1,7 @@
 // The lowering for running: fused kernels of com.microsoft, and block-quantised products.
 import type { GraphBuilder, Value } from '../../onnx/graph/index.ts';
 import { blockSize, meanColumns } from '../quantize.ts';
-import { addBias, floatProducts, join, type Linear, type Norm, type Ops } from './ops.ts';
+import { floatProducts, type Linear, linearOps, type Norm, type Ops } from './ops.ts';
 
 const contrib = 'com.microsoft';
 
@@ -36,14 +36,7 @@ export function fusedOps(graph: GraphBuilder, options: FusedOptions): Ops {
   };
   const ops: Ops = {
     graph,
-    lowering: 'fused',
-    linear: (x, linear) => addBias(graph, join(graph, products(x, linear), `${linear.name}/joined`), linear),
-    linearSplit(x, linear, widths) {
-      const parts = products(x, linear);
-      if (parts.length === widths.length && linear.bias === undefined) return parts;
-      const whole = addBias(graph, join(graph, parts, `${linear.name}/joined`), linear);
-      return graph.ops('Split', [whole, graph.ints(widths)], { axis: -1 }, { outputs: widths.length, name: `${linear.name}/split` });
-    },
+    ...linearOps(graph, products),
     norm(x, norm) {
       const attributes = { epsilon: { float: norm.epsilon }, axis: -1, stash_type: 1 };
       return graph.op(norm.kind === 'rms' ? 'SimplifiedLayerNormalization' : 'LayerNormalization', [x, ...normInputs(norm)], attributes, { name: norm.name });

@@ -41,8 +41,6 @@ export interface Ops {
   /** `[B, H, S, headDim]`, rotated. */
   rotate(x: Value, rotary: Rotary, name: string): Value;
   activate(x: Value, activation: Activation): Value;
-  /** Graph inputs and constants that a lowering makes once per graph. */
-  readonly lowering: 'fused' | 'primitive';
 }
 
 /** float32 parts of a matrix as initializers, shared when one is used twice (a tied head in training). */
@@ -55,10 +53,19 @@ export function floatProducts(graph: GraphBuilder, x: Value, name: string, weigh
   return matrixParts(graph, name, weight).map((part) => graph.op('FusedMatMul', [x, part], { transB: 1 }, { domain: 'com.microsoft', name: `${name}/product` }));
 }
 
-export function join(graph: GraphBuilder, values: readonly Value[], name: string): Value {
-  return values.length === 1 ? values[0]! : graph.op('Concat', values, { axis: -1 }, { name });
-}
-
-export function addBias(graph: GraphBuilder, x: Value, linear: Linear): Value {
-  return linear.bias === undefined ? x : graph.op('Add', [x, graph.floats(`${linear.name}.bias`, [linear.bias.length], linear.bias)], {}, { name: `${linear.name}/biased` });
+/** The two ways to a linear layer, given its products: one matrix's, or several to be joined. */
+export function linearOps(graph: GraphBuilder, products: (x: Value, linear: Linear) => Value[]): Pick<Ops, 'linear' | 'linearSplit'> {
+  const joined = (parts: readonly Value[], linear: Linear): Value => {
+    const whole = parts.length === 1 ? parts[0]! : graph.op('Concat', parts, { axis: -1 }, { name: `${linear.name}/joined` });
+    if (linear.bias === undefined) return whole;
+    return graph.op('Add', [whole, graph.floats(`${linear.name}.bias`, [linear.bias.length], linear.bias)], {}, { name: `${linear.name}/biased` });
+  };
+  return {
+    linear: (x, linear) => joined(products(x, linear), linear),
+    linearSplit(x, linear, widths) {
+      const parts = products(x, linear);
+      if (parts.length === widths.length && linear.bias === undefined) return parts;
+      return graph.ops('Split', [joined(parts, linear), graph.ints(widths)], { axis: -1 }, { outputs: widths.length, name: `${linear.name}/split` });
+    },
+  };
 }

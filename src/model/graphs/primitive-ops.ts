@@ -2,7 +2,7 @@
 // src/autodiff knows.
 import { FromageError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../onnx/graph/index.ts';
-import { addBias, floatProducts, join, type Linear, type Norm, type Ops } from './ops.ts';
+import { floatProducts, type Linear, linearOps, type Norm, type Ops } from './ops.ts';
 
 export function primitiveOps(graph: GraphBuilder): Ops {
   const products = (x: Value, linear: Linear): Value[] => {
@@ -22,14 +22,7 @@ export function primitiveOps(graph: GraphBuilder): Ops {
   };
   const ops: Ops = {
     graph,
-    lowering: 'primitive',
-    linear: (x, linear) => addBias(graph, join(graph, products(x, linear), `${linear.name}/joined`), linear),
-    linearSplit(x, linear, widths) {
-      const parts = products(x, linear);
-      if (parts.length === widths.length && linear.bias === undefined) return parts;
-      const whole = addBias(graph, join(graph, parts, `${linear.name}/joined`), linear);
-      return graph.ops('Split', [whole, graph.ints(widths)], { axis: -1 }, { outputs: widths.length, name: `${linear.name}/split` });
-    },
+    ...linearOps(graph, products),
     norm: normalise,
     addNorm(x, delta, norm) {
       const sum = graph.op('Add', [x, delta]);
