@@ -4,7 +4,7 @@ import type { DecodingOptions } from '../engine/types.ts';
 import { FromageError } from '../errors.ts';
 import { composeAnswer } from './answer.ts';
 import type { Answer, Conversation, OutgoingMessage, Turn, TurnPart } from './contracts.ts';
-import { type Desk, editRow, removeRow, type Scene, sendReply, sendRow, speak, targetOf } from './desk.ts';
+import { type Desk, editRow, nativeId, removeRow, type Scene, sendReply, sendRow, speak, targetOf } from './desk.ts';
 import { takeIn } from './intake.ts';
 import type { OutUnit } from './platform.ts';
 import { Preview, type PreviewMessage, stableHash } from './preview.ts';
@@ -98,14 +98,38 @@ export async function partsOf(desk: Desk, scene: Scene, question: Question, sign
     if (!known || last?.id !== known.id) {
       if (known) parts.push(...known.parts.filter(({ type }) => type === 'image'));
       else await add(replyTo.pictures);
-      const text = known ? known.parts.map((part) => (part.type === 'text' ? part.text : '')).join('') : replyTo.text;
-      if (text.trim() !== '') parts.push({ type: 'text', text: `${text.trim()}\n` });
+      if (known) parts.push(...joinWords(known.parts));
+      else if (replyTo.text.trim() !== '') parts.push({ type: 'text', text: `${replyTo.text.trim()}\n` });
+      // Whose words these are is kept with them: so they can be forgotten, and train nothing without consent.
+      const author = known ? known.authorId : await quotedUser(desk, scene, replyTo);
+      for (const [i, part] of parts.entries()) {
+        const quoted = part.quoted ?? author ?? scene.user.id;
+        if (quoted !== scene.user.id) parts[i] = { ...part, quoted };
+      }
     }
   }
   await add(question.pictures);
   if (question.text.trim() !== '') parts.push({ type: 'text', text: question.text.trim() });
   const note = failed === 0 ? null : question.pictures.length + (question.replyTo?.pictures.length ?? 0) === 1 ? sentenceFor : speak(scene, 'picture.some', { count: failed });
   return { parts, note };
+}
+
+/** The words of a turn as one part for each who wrote some of it, each ending its line. */
+function joinWords(parts: readonly TurnPart[]): TurnPart[] {
+  const joined: { text: string; quoted?: string }[] = [];
+  for (const part of parts) {
+    if (part.type !== 'text') continue;
+    const last = joined.at(-1);
+    if (last && last.quoted === part.quoted) last.text += part.text;
+    else joined.push({ text: part.text, ...(part.quoted === undefined ? {} : { quoted: part.quoted }) });
+  }
+  return joined.filter(({ text }) => text.trim() !== '').map(({ text, ...rest }) => ({ type: 'text', text: `${text.trim()}\n`, ...rest }));
+}
+
+/** The person who wrote a quoted message that is not kept as a turn; null for the bot and where the platform does not tell. */
+async function quotedUser(desk: Desk, scene: Scene, { own, author }: QuotedMessage): Promise<string | null> {
+  if (own || author === undefined) return null;
+  return (await desk.store.conversations.ensureUser({ platform: scene.place.platform, externalId: nativeId(author) })).id;
 }
 
 /** Answers a stored question. */

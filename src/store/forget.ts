@@ -30,8 +30,8 @@ async function clearQueues(t: Transaction, user: { id: string; platform: string;
 }
 
 /** Gallery pictures that the person added or that belong to a private chat, and traces of them elsewhere. */
-async function clearPictures(t: Transaction, userId: string, chatIds: readonly string[]): Promise<{ ids: string[]; hashes: string[] }> {
-  const rows = await t.picture.findMany({ where: { OR: [{ addedById: userId }, { tenant: { in: chatIds.map((id) => `chat:${id}`) } }] }, select: { id: true, imageHash: true } });
+async function clearPictures(t: Transaction, userId: string, tenants: readonly string[]): Promise<{ ids: string[]; hashes: string[] }> {
+  const rows = await t.picture.findMany({ where: { OR: [{ addedById: userId }, { tenant: { in: [...tenants] } }] }, select: { id: true, imageHash: true } });
   const ids = rows.map((row) => row.id);
   // Others were shown them: their conversations keep that something was shown, not what.
   await t.turnPart.updateMany({ where: { pictureId: { in: ids } }, data: { imageHash: null, alt: null } });
@@ -55,21 +55,24 @@ async function removeRows(t: Transaction, userId: string): Promise<Removed> {
   const { count } = await t.user.updateMany({ where: { id: userId }, data: { name: null, locale: null } });
   if (count === 0) throw new FromageError({ code: 'STORE_REFERENCE', what: 'nothing is stored about this user' });
   const user = await t.user.findUniqueOrThrow({ where: { id: userId } });
-  const { privateChats, lanes } = await placesOf(t, user);
+  const { privateChats, lanes, tenants } = await placesOf(t, user);
   const chatIds = privateChats.map((chat) => chat.id);
 
-  const which = { OR: [{ authorId: userId }, { conversation: { chatId: { in: chatIds } } }, { answer: { question: { authorId: userId } } }] };
+  const which = { OR: [{ authorId: userId }, { conversation: { chatId: { in: chatIds } } }, { answer: { question: { OR: [{ authorId: userId }, { parts: { some: { quotedId: userId } } }] } } }] };
   const turns = await t.turn.findMany({ where: which, select: { id: true, role: true, parts: { select: { imageHash: true } }, answer: { select: { id: true } } } });
   const turnIds = turns.map((turn) => turn.id);
   await clearQueues(t, user, chatIds, lanes, turnIds);
-  const pictures = await clearPictures(t, userId, chatIds);
+  const pictures = await clearPictures(t, userId, tenants);
 
   const byPerson = await dropTrainRows(t, { userId });
   const byPicture = await dropTrainRows(t, { pictureId: { in: pictures.ids } });
 
   await t.turn.deleteMany({ where: { id: { in: turnIds } } });
+  // Words and pictures of this person that others quoted.
+  const quotations = await t.turnPart.findMany({ where: { quotedId: userId }, select: { imageHash: true } });
+  await t.turnPart.deleteMany({ where: { quotedId: userId } });
   await t.chat.deleteMany({ where: { id: { in: chatIds } } });
-  await t.setting.deleteMany({ where: { scope: { in: [`user:${userId}`, ...chatIds.map((id) => `chat:${id}`)] } } });
+  await t.setting.deleteMany({ where: { scope: { in: [`user:${userId}`, ...tenants] } } });
   for (const id of [userId, ...chatIds]) await t.limitWindow.deleteMany({ where: { key: { contains: id } } });
   await clearDeeds(t, userId);
 
@@ -85,7 +88,7 @@ async function removeRows(t: Transaction, userId: string): Promise<Removed> {
     trainRows: byPerson.rows + byPicture.rows,
     pictureIds: pictures.ids,
     adapters: [...new Set([...byPerson.adapters, ...byPicture.adapters])].sort(),
-    hashes: [...turns.flatMap((turn) => turn.parts.flatMap((part) => part.imageHash ?? [])), ...pictures.hashes, ...byPerson.hashes, ...byPicture.hashes],
+    hashes: [...[...turns.flatMap((turn) => turn.parts), ...quotations].flatMap((part) => part.imageHash ?? []), ...pictures.hashes, ...byPerson.hashes, ...byPicture.hashes],
   };
 }
 

@@ -29,7 +29,7 @@ function readable(value: unknown, name = ''): JsonValue {
 async function gather(client: Client, userId: string) {
   const user = await client.user.findUnique({ where: { id: userId } });
   if (!user) throw new FromageError({ code: 'STORE_REFERENCE', what: 'nothing is stored about this user' });
-  const { privateChats, lanes } = await placesOf(client, user);
+  const { privateChats, lanes, tenants } = await placesOf(client, user);
   const chatIds = privateChats.map((chat) => chat.id);
   const parts = { orderBy: { position: 'asc' } } as const;
   const turns = await client.turn.findMany({
@@ -37,17 +37,19 @@ async function gather(client: Client, userId: string) {
     orderBy: [{ createdAt: 'asc' }, { seq: 'asc' }],
     include: { parts, messages: true, conversation: { include: { chat: true } }, answers: { include: { turn: { include: { parts } }, rets: true, shown: true } } },
   });
-  const pictures = await client.picture.findMany({ where: { OR: [{ addedById: userId }, { tenant: { in: chatIds.map((id) => `chat:${id}`) } }] }, include: { tags: true, pooled: true, vectors: true } });
+  const pictures = await client.picture.findMany({ where: { OR: [{ addedById: userId }, { tenant: { in: [...tenants] } }] }, include: { tags: true, pooled: true, vectors: true } });
   const trainRows = await client.trainRow.findMany({ where: { OR: [{ userId }, { pictureId: { in: pictures.map((picture) => picture.id) } }] } });
-  const hashes = new Set([...turns.flatMap((turn) => turn.parts), ...pictures, ...trainRows].flatMap((row) => row.imageHash ?? []));
+  const quotations = await client.turnPart.findMany({ where: { quotedId: userId } });
+  const hashes = new Set([...turns.flatMap((turn) => turn.parts), ...quotations, ...pictures, ...trainRows].flatMap((row) => row.imageHash ?? []));
   const images = await client.image.findMany({ where: { OR: [{ addedById: userId }, { hash: { in: [...hashes] } }] } });
-  const scopes = [`user:${userId}`, ...chatIds.map((id) => `chat:${id}`)];
+  const scopes = [`user:${userId}`, ...tenants];
   return {
     images,
     data: {
       user,
       privateChats,
       turns,
+      quotations,
       pictures,
       images,
       trainRows,

@@ -4,6 +4,8 @@ import type { Client, Transaction } from './database.ts';
 export interface Places {
   readonly privateChats: readonly { readonly id: string; readonly platform: string; readonly externalId: string; readonly title: string | null }[];
   readonly lanes: readonly string[];
+  /** What gallery pictures and settings of these chats are filed under. */
+  readonly tenants: readonly string[];
 }
 
 /**
@@ -15,8 +17,13 @@ export async function placesOf(client: Client | Transaction, user: { id: string;
     select: { id: true, platform: true, externalId: true, title: true },
   });
   const names = privateChats.flatMap((chat) => [chat.id, chat.externalId]);
-  // Lanes are named by the platform's room, `telegram:<chat>` for instance: the chat is the last piece.
-  const endings = names.flatMap((name) => [{ key: name }, { key: { endsWith: `:${name}` } }, { key: { endsWith: `/${name}` } }]);
-  const found = endings.length === 0 ? [] : await client.lane.findMany({ where: { platform: user.platform, OR: endings }, select: { key: true } });
-  return { privateChats, lanes: [...new Set(found.map((lane) => lane.key))] };
+  // Lanes are named by the chat room: `telegram:<chat>`, or `telegram:<chat>#aside` for a lane beside it.
+  const exact = names.flatMap((name) => [{ key: name }, { key: { startsWith: `${name}#` } }]);
+  const prefixed = names.flatMap((name) => [':', '/'].flatMap((before) => [{ key: { endsWith: before + name } }, { key: { contains: `${before}${name}#` } }]));
+  const found = names.length === 0 ? [] : await client.lane.findMany({ where: { platform: user.platform, OR: [...exact, ...prefixed] }, select: { key: true } });
+  return {
+    privateChats,
+    lanes: [...new Set(found.map((lane) => lane.key))],
+    tenants: privateChats.flatMap((chat) => [`chat:${chat.id}`, `chat:${chat.platform}:${chat.externalId}`]),
+  };
 }

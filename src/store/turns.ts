@@ -10,6 +10,7 @@ interface PartRow {
   readonly imageHash: string | null;
   readonly pictureId: string | null;
   readonly alt: string | null;
+  readonly quotedId: string | null;
 }
 
 interface TurnRow {
@@ -26,8 +27,9 @@ interface TurnRow {
 export const withParts = { parts: { orderBy: { position: 'asc' } } } as const;
 
 export function partOf(row: PartRow): TurnPart {
-  if (row.type === 'text') return { type: 'text', text: row.text ?? '' };
-  return { type: 'image', hash: row.imageHash ?? '', ...(row.pictureId === null ? {} : { pictureId: row.pictureId }), ...(row.alt === null ? {} : { alt: row.alt }) };
+  const quoted = row.quotedId === null ? {} : { quoted: row.quotedId };
+  if (row.type === 'text') return { type: 'text', text: row.text ?? '', ...quoted };
+  return { type: 'image', hash: row.imageHash ?? '', ...quoted, ...(row.pictureId === null ? {} : { pictureId: row.pictureId }), ...(row.alt === null ? {} : { alt: row.alt }) };
 }
 
 export function turnOf(row: TurnRow): Turn {
@@ -47,8 +49,8 @@ export function turnOf(row: TurnRow): Turn {
 export function partRows(turnId: string, parts: readonly TurnPart[]) {
   return parts.map((part, position) =>
     part.type === 'text'
-      ? { turnId, position, type: 'text', text: toText(part.text) }
-      : { turnId, position, type: 'image', imageHash: part.hash === '' ? null : part.hash, pictureId: part.pictureId ?? null, alt: toTextOrNull(part.alt) },
+      ? { turnId, position, type: 'text', text: toText(part.text), quotedId: part.quoted ?? null }
+      : { turnId, position, type: 'image', imageHash: part.hash === '' ? null : part.hash, pictureId: part.pictureId ?? null, alt: toTextOrNull(part.alt), quotedId: part.quoted ?? null },
   );
 }
 

@@ -162,11 +162,11 @@ export function galleryContract(get: GetStore, folderOf: () => string): void {
     const both = await Promise.all([jobs.enqueue({ kind, key: kind, payload: { why: 'x' } }), jobs.enqueue({ kind, key: kind })]);
     expect(both.filter((one) => one.created)).toHaveLength(1);
     expect(both[0]!.job.id).toBe(both[1]!.job.id);
-    const claims = await Promise.all([jobs.claim([kind], { owner: 'a', leaseMs: 30 }), jobs.claim([kind], { owner: 'b', leaseMs: 30 })]);
+    const claims = await Promise.all([jobs.claim([kind], { owner: 'a', leaseMs: 900 }), jobs.claim([kind], { owner: 'b', leaseMs: 900 })]);
     const first = claims.find((claim) => claim !== null)!;
     expect(claims.filter((claim) => claim !== null)).toHaveLength(1);
-    expect(await jobs.heartbeat(first, 30, { step: 1 })).toBe('go-on');
-    await sleep(60);
+    expect(await jobs.heartbeat(first, 300, { step: 1 })).toBe('go-on');
+    await sleep(350);
     const second = (await jobs.claim([kind], { owner: 'c', leaseMs: 10_000 }))!;
     expect(second).toMatchObject({ id: first.id, attempts: 2, progress: { step: 1 } });
     expect(await jobs.heartbeat(first, 1000)).toBe('lost');

@@ -91,11 +91,11 @@ export function queueContract(get: GetStore): void {
     const platform = `p-${randomUUID()}`;
     const take = () => inbox.claimNext({ owner, leaseMs: 10_000, platform }) as Promise<ClaimedUpdate>;
     await inbox.acceptAll([{ platform, updateId: '1', lane: 'l' + platform, payload: 1 }, { platform, updateId: '2', lane: 'l' + platform, payload: 2 }]);
-    expect(await inbox.fail(await take(), 'later', { retryInMs: 40 })).toBe('retry');
+    expect(await inbox.fail(await take(), 'later', { retryInMs: 700 })).toBe('retry');
     expect(await take()).toBeNull();
     const wait = await inbox.nextReadyInMs();
     expect(wait).not.toBeNull();
-    await sleep(60);
+    await sleep(750);
     const second = await take();
     expect(second).toMatchObject({ updateId: '1', attempt: 2 });
     expect(await inbox.fail(second, 'bad', { retryInMs: 1, maxAttempts: 2 })).toBe('dead');
@@ -165,10 +165,10 @@ export function queueContract(get: GetStore): void {
     const message = (key: string, idempotent: boolean) => ({ key: `${platform} ${key}`, platform, chatId: chat.id, lane: `${platform} ${key}`, payload: key, idempotent });
     await outbox.enqueue([message('claimed', false), message('started', false), message('edit', true)]);
     for (let i = 0; i < 3; i++) {
-      const claim = (await outbox.claimNext({ owner: 'dies', leaseMs: 400, platform }))!;
+      const claim = (await outbox.claimNext({ owner: 'dies', leaseMs: 1200, platform }))!;
       if (claim.payload !== 'claimed') expect(await outbox.markStarted(claim)).toBe(true);
     }
-    await sleep(450);
+    await sleep(1250);
     const swept = await outbox.sweep();
     expect(swept.retried).toBeGreaterThanOrEqual(2);
     expect(swept.unknown).toBeGreaterThanOrEqual(1);
@@ -211,9 +211,9 @@ export function queueContract(get: GetStore): void {
     await outbox.enqueue([{ key: `${platform} a`, platform, chatId: chat.id, turnId: answer.turnId, payload: 'a' }]);
     const claim = (await outbox.claimNext({ owner, leaseMs: 10_000, platform }))!;
     await outbox.markStarted(claim);
-    expect(await outbox.markFailed(claim, '429', { retryInMs: 20 })).toBe('retry');
+    expect(await outbox.markFailed(claim, '429', { retryInMs: 700 })).toBe('retry');
     expect(await outbox.claimNext({ owner, leaseMs: 10_000, platform })).toBeNull();
-    await sleep(30);
+    await sleep(750);
     const again = (await outbox.claimNext({ owner, leaseMs: 10_000, platform }))!;
     expect(again).toMatchObject({ attempt: 2, nonce: claim.nonce });
     expect(again.nonce.length).toBeLessThanOrEqual(25);

@@ -2991,7 +2991,8 @@ export const TurnPartScalarFieldEnum = {
   text: 'text',
   imageHash: 'imageHash',
   pictureId: 'pictureId',
-  alt: 'alt'
+  alt: 'alt',
+  quotedId: 'quotedId'
 } as const
 
 export type TurnPartScalarFieldEnum = (typeof TurnPartScalarFieldEnum)[keyof typeof TurnPartScalarFieldEnum]

@@ -160,7 +160,8 @@ export const TurnPartScalarFieldEnum = {
   text: 'text',
   imageHash: 'imageHash',
   pictureId: 'pictureId',
-  alt: 'alt'
+  alt: 'alt',
+  quotedId: 'quotedId'
 } as const
 
 export type TurnPartScalarFieldEnum = (typeof TurnPartScalarFieldEnum)[keyof typeof TurnPartScalarFieldEnum]

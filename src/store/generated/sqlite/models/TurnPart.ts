@@ -42,6 +42,7 @@ export type TurnPartMinAggregateOutputType = {
   imageHash: string | null
   pictureId: string | null
   alt: string | null
+  quotedId: string | null
 }
 
 export type TurnPartMaxAggregateOutputType = {
@@ -52,6 +53,7 @@ export type TurnPartMaxAggregateOutputType = {
   imageHash: string | null
   pictureId: string | null
   alt: string | null
+  quotedId: string | null
 }
 
 export type TurnPartCountAggregateOutputType = {
@@ -62,6 +64,7 @@ export type TurnPartCountAggregateOutputType = {
   imageHash: number
   pictureId: number
   alt: number
+  quotedId: number
   _all: number
 }
 
@@ -82,6 +85,7 @@ export type TurnPartMinAggregateInputType = {
   imageHash?: true
   pictureId?: true
   alt?: true
+  quotedId?: true
 }
 
 export type TurnPartMaxAggregateInputType = {
@@ -92,6 +96,7 @@ export type TurnPartMaxAggregateInputType = {
   imageHash?: true
   pictureId?: true
   alt?: true
+  quotedId?: true
 }
 
 export type TurnPartCountAggregateInputType = {
@@ -102,6 +107,7 @@ export type TurnPartCountAggregateInputType = {
   imageHash?: true
   pictureId?: true
   alt?: true
+  quotedId?: true
   _all?: true
 }
 
@@ -199,6 +205,7 @@ export type TurnPartGroupByOutputType = {
   imageHash: string | null
   pictureId: string | null
   alt: string | null
+  quotedId: string | null
   _count: TurnPartCountAggregateOutputType | null
   _avg: TurnPartAvgAggregateOutputType | null
   _sum: TurnPartSumAggregateOutputType | null
@@ -232,6 +239,7 @@ export type TurnPartWhereInput = {
   imageHash?: Prisma.StringNullableFilter<"TurnPart"> | string | null
   pictureId?: Prisma.StringNullableFilter<"TurnPart"> | string | null
   alt?: Prisma.StringNullableFilter<"TurnPart"> | string | null
+  quotedId?: Prisma.StringNullableFilter<"TurnPart"> | string | null
   turn?: Prisma.XOR<Prisma.TurnScalarRelationFilter, Prisma.TurnWhereInput>
 }
 
@@ -243,6 +251,7 @@ export type TurnPartOrderByWithRelationInput = {
   imageHash?: Prisma.SortOrderInput | Prisma.SortOrder
   pictureId?: Prisma.SortOrderInput | Prisma.SortOrder
   alt?: Prisma.SortOrderInput | Prisma.SortOrder
+  quotedId?: Prisma.SortOrderInput | Prisma.SortOrder
   turn?: Prisma.TurnOrderByWithRelationInput
 }
 
@@ -258,6 +267,7 @@ export type TurnPartWhereUniqueInput = Prisma.AtLeast<{
   imageHash?: Prisma.StringNullableFilter<"TurnPart"> | string | null
   pictureId?: Prisma.StringNullableFilter<"TurnPart"> | string | null
   alt?: Prisma.StringNullableFilter<"TurnPart"> | string | null
+  quotedId?: Prisma.StringNullableFilter<"TurnPart"> | string | null
   turn?: Prisma.XOR<Prisma.TurnScalarRelationFilter, Prisma.TurnWhereInput>
 }, "turnId_position">
 
@@ -269,6 +279,7 @@ export type TurnPartOrderByWithAggregationInput = {
   imageHash?: Prisma.SortOrderInput | Prisma.SortOrder
   pictureId?: Prisma.SortOrderInput | Prisma.SortOrder
   alt?: Prisma.SortOrderInput | Prisma.SortOrder
+  quotedId?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.TurnPartCountOrderByAggregateInput
   _avg?: Prisma.TurnPartAvgOrderByAggregateInput
   _max?: Prisma.TurnPartMaxOrderByAggregateInput
@@ -287,6 +298,7 @@ export type TurnPartScalarWhereWithAggregatesInput = {
   imageHash?: Prisma.StringNullableWithAggregatesFilter<"TurnPart"> | string | null
   pictureId?: Prisma.StringNullableWithAggregatesFilter<"TurnPart"> | string | null
   alt?: Prisma.StringNullableWithAggregatesFilter<"TurnPart"> | string | null
+  quotedId?: Prisma.StringNullableWithAggregatesFilter<"TurnPart"> | string | null
 }
 
 export type TurnPartCreateInput = {
@@ -296,6 +308,7 @@ export type TurnPartCreateInput = {
   imageHash?: string | null
   pictureId?: string | null
   alt?: string | null
+  quotedId?: string | null
   turn: Prisma.TurnCreateNestedOneWithoutPartsInput
 }
 
@@ -307,6 +320,7 @@ export type TurnPartUncheckedCreateInput = {
   imageHash?: string | null
   pictureId?: string | null
   alt?: string | null
+  quotedId?: string | null
 }
 
 export type TurnPartUpdateInput = {
@@ -316,6 +330,7 @@ export type TurnPartUpdateInput = {
   imageHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   pictureId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   alt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  quotedId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   turn?: Prisma.TurnUpdateOneRequiredWithoutPartsNestedInput
 }
 
@@ -327,6 +342,7 @@ export type TurnPartUncheckedUpdateInput = {
   imageHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   pictureId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   alt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  quotedId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TurnPartCreateManyInput = {
@@ -337,6 +353,7 @@ export type TurnPartCreateManyInput = {
   imageHash?: string | null
   pictureId?: string | null
   alt?: string | null
+  quotedId?: string | null
 }
 
 export type TurnPartUpdateManyMutationInput = {
@@ -346,6 +363,7 @@ export type TurnPartUpdateManyMutationInput = {
   imageHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   pictureId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   alt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  quotedId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TurnPartUncheckedUpdateManyInput = {
@@ -356,6 +374,7 @@ export type TurnPartUncheckedUpdateManyInput = {
   imageHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   pictureId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   alt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  quotedId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TurnPartListRelationFilter = {
@@ -381,6 +400,7 @@ export type TurnPartCountOrderByAggregateInput = {
   imageHash?: Prisma.SortOrder
   pictureId?: Prisma.SortOrder
   alt?: Prisma.SortOrder
+  quotedId?: Prisma.SortOrder
 }
 
 export type TurnPartAvgOrderByAggregateInput = {
@@ -395,6 +415,7 @@ export type TurnPartMaxOrderByAggregateInput = {
   imageHash?: Prisma.SortOrder
   pictureId?: Prisma.SortOrder
   alt?: Prisma.SortOrder
+  quotedId?: Prisma.SortOrder
 }
 
 export type TurnPartMinOrderByAggregateInput = {
@@ -405,6 +426,7 @@ export type TurnPartMinOrderByAggregateInput = {
   imageHash?: Prisma.SortOrder
   pictureId?: Prisma.SortOrder
   alt?: Prisma.SortOrder
+  quotedId?: Prisma.SortOrder
 }
 
 export type TurnPartSumOrderByAggregateInput = {
@@ -460,6 +482,7 @@ export type TurnPartCreateWithoutTurnInput = {
   imageHash?: string | null
   pictureId?: string | null
   alt?: string | null
+  quotedId?: string | null
 }
 
 export type TurnPartUncheckedCreateWithoutTurnInput = {
@@ -469,6 +492,7 @@ export type TurnPartUncheckedCreateWithoutTurnInput = {
   imageHash?: string | null
   pictureId?: string | null
   alt?: string | null
+  quotedId?: string | null
 }
 
 export type TurnPartCreateOrConnectWithoutTurnInput = {
@@ -507,6 +531,7 @@ export type TurnPartScalarWhereInput = {
   imageHash?: Prisma.StringNullableFilter<"TurnPart"> | string | null
   pictureId?: Prisma.StringNullableFilter<"TurnPart"> | string | null
   alt?: Prisma.StringNullableFilter<"TurnPart"> | string | null
+  quotedId?: Prisma.StringNullableFilter<"TurnPart"> | string | null
 }
 
 export type TurnPartCreateManyTurnInput = {
@@ -516,6 +541,7 @@ export type TurnPartCreateManyTurnInput = {
   imageHash?: string | null
   pictureId?: string | null
   alt?: string | null
+  quotedId?: string | null
 }
 
 export type TurnPartUpdateWithoutTurnInput = {
@@ -525,6 +551,7 @@ export type TurnPartUpdateWithoutTurnInput = {
   imageHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   pictureId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   alt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  quotedId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TurnPartUncheckedUpdateWithoutTurnInput = {
@@ -534,6 +561,7 @@ export type TurnPartUncheckedUpdateWithoutTurnInput = {
   imageHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   pictureId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   alt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  quotedId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type TurnPartUncheckedUpdateManyWithoutTurnInput = {
@@ -543,6 +571,7 @@ export type TurnPartUncheckedUpdateManyWithoutTurnInput = {
   imageHash?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   pictureId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   alt?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  quotedId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 
@@ -555,6 +584,7 @@ export type TurnPartSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs
   imageHash?: boolean
   pictureId?: boolean
   alt?: boolean
+  quotedId?: boolean
   turn?: boolean | Prisma.TurnDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["turnPart"]>
 
@@ -566,6 +596,7 @@ export type TurnPartSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exte
   imageHash?: boolean
   pictureId?: boolean
   alt?: boolean
+  quotedId?: boolean
   turn?: boolean | Prisma.TurnDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["turnPart"]>
 
@@ -577,6 +608,7 @@ export type TurnPartSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exte
   imageHash?: boolean
   pictureId?: boolean
   alt?: boolean
+  quotedId?: boolean
   turn?: boolean | Prisma.TurnDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["turnPart"]>
 
@@ -588,9 +620,10 @@ export type TurnPartSelectScalar = {
   imageHash?: boolean
   pictureId?: boolean
   alt?: boolean
+  quotedId?: boolean
 }
 
-export type TurnPartOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"turnId" | "position" | "type" | "text" | "imageHash" | "pictureId" | "alt", ExtArgs["result"]["turnPart"]>
+export type TurnPartOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"turnId" | "position" | "type" | "text" | "imageHash" | "pictureId" | "alt" | "quotedId", ExtArgs["result"]["turnPart"]>
 export type TurnPartInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   turn?: boolean | Prisma.TurnDefaultArgs<ExtArgs>
 }
@@ -614,6 +647,10 @@ export type $TurnPartPayload<ExtArgs extends runtime.Types.Extensions.InternalAr
     imageHash: string | null
     pictureId: string | null
     alt: string | null
+    /**
+     * Whose words or picture a quotation is; null: the turn's author's own.
+     */
+    quotedId: string | null
   }, ExtArgs["result"]["turnPart"]>
   composites: {}
 }
@@ -1045,6 +1082,7 @@ export interface TurnPartFieldRefs {
   readonly imageHash: Prisma.FieldRef<"TurnPart", 'String'>
   readonly pictureId: Prisma.FieldRef<"TurnPart", 'String'>
   readonly alt: Prisma.FieldRef<"TurnPart", 'String'>
+  readonly quotedId: Prisma.FieldRef<"TurnPart", 'String'>
 }
     
 
