@@ -238,7 +238,7 @@ async function saveAnswer(desk: Desk, scene: Scene, conversation: Conversation, 
     usage: { ...composed.usage },
     rets: composed.rets.map(({ embedding, after, probability }) => ({ embedding: Float32Array.from(embedding), after, probability })),
     shown: composed.parts.flatMap((part) => (part.type === 'pictures' ? part.pictures.map(({ id, score }) => ({ pictureId: id, ret: part.ret, score })) : [])),
-    key: scene.key,
+    key: `${scene.key}:answer`,
   });
 }
 
