@@ -5,40 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EmbeddedIndex, openStoredGallery, type Projection, type StoredGallery, type StoredGalleryOptions } from '../../src/retrieval/index.ts';
 import { openStore, type Store } from '../../src/store/index.ts';
-import { decodePicture, PictureWorker, resize } from '../../src/vision/index.ts';
+import { PictureWorker } from '../../src/vision/index.ts';
 import { fromRgb, scene } from '../vision/drawn.ts';
+import { encodeColours, shifted } from './colours.ts';
 
-export const grid = 4;
-export const width = grid * grid * 3;
-
-/** `[48]`: the colours of a 4 × 4 version of the picture around grey. */
-export async function encodeColours(images: readonly Uint8Array[]): Promise<readonly (Float32Array | Error)[]> {
-  return Promise.all(
-    images.map(async (bytes) => {
-      try {
-        const picture = await decodePicture(bytes);
-        return Float32Array.from(resize(picture.data, picture.width, picture.height, grid, grid, 'bicubic'), (value) => value / 127.5 - 1 + 1e-3);
-      } catch (error) {
-        return error as Error;
-      }
-    }),
-  );
-}
-
-/** An "adapter" that moves every entry by `shift` places. */
-export function shifted(shift: number, adapters?: readonly string[]): Projection {
-  return {
-    key: `shift-${shift}`,
-    dim: width,
-    project: async (pooled) => pooled.map((row) => normal(row.map((_, i) => row[(i + shift) % row.length]!))),
-    ...(adapters ? { adapters } : {}),
-  };
-}
-
-export function normal(values: Float32Array): Float32Array {
-  const norm = Math.hypot(...values);
-  return values.map((value) => value / norm);
-}
+export { encodeColours, grid, normal, shifted, width } from './colours.ts';
 
 export async function drawn(seed: number, side = 64): Promise<Uint8Array> {
   return new Uint8Array(await fromRgb(scene(side, side, seed), side, side).png().toBuffer());
