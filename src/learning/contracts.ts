@@ -191,7 +191,7 @@ export interface FeedbackRow {
   readonly corrections: readonly Correction[];
   readonly at: number;
   readonly adapter: string;
-  /** Who wrote the question, and its parts. */
+  /** Who wrote the question, and its parts; quotations of people without a `train-text` consent here are left out. */
   readonly questionAuthorId: string | null;
   readonly question: readonly TurnPart[];
   readonly answer: readonly TurnPart[];

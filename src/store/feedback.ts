@@ -56,8 +56,9 @@ export function createFeedback(database: Database): FeedbackStore {
         for (const some of chunks(pictureIds)) {
           for (const row of await client.picture.findMany({ where: { id: { in: [...some] } }, select: { id: true, imageHash: true } })) hashes.set(row.id, row.imageHash ?? '');
         }
-        const authors = [...answers.values()].flatMap((answer) => answer.question?.authorId ?? []);
-        const consents = await consentsOf(client, [...changed.map((one) => one.userId), ...authors]);
+        const questions = [...answers.values()].flatMap((answer) => answer.question ?? []);
+        const writers = questions.flatMap(({ authorId, parts }) => [authorId, ...parts.map((part) => part.quotedId)]).filter((id) => id !== null);
+        const consents = await consentsOf(client, [...changed.map((one) => one.userId), ...writers]);
 
         return changed.flatMap(({ answerId, userId, at }): FeedbackRow[] => {
           const answer = answers.get(answerId);
@@ -65,6 +66,8 @@ export function createFeedback(database: Database): FeedbackStore {
           const { chat } = answer.conversation;
           // A consent for another chat allows nothing here.
           const inForce = (id: string | null | undefined) => (id ? (consents.get(id) ?? []).filter((one) => one.chatId === null || one.chatId === chat.id) : []);
+          // What others are quoted with stays out unless they agreed to it themselves.
+          const mayStay = (quotedId: string | null) => quotedId === null || inForce(quotedId).some((one) => one.purpose === 'train-text');
           return [
             {
               answerId,
@@ -76,7 +79,7 @@ export function createFeedback(database: Database): FeedbackStore {
               at,
               adapter: answer.adapter,
               questionAuthorId: answer.question?.authorId ?? null,
-              question: answer.question?.parts.map(partOf) ?? [],
+              question: answer.question?.parts.filter((part) => mayStay(part.quotedId)).map(partOf) ?? [],
               answer: answer.turn.parts.map(partOf),
               shown: answer.shown.flatMap(({ pictureId, score }) => {
                 const imageHash = hashes.get(pictureId);

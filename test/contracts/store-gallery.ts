@@ -198,7 +198,7 @@ export function galleryContract(get: GetStore, folderOf: () => string): void {
     const voter = await store.conversations.ensureUser({ platform, externalId: '55' });
     const picture = pictureOf();
     await store.pictures.add([picture]);
-    const question = await store.conversations.appendTurn(conversation.id, { role: 'user', authorId: user.id, parts: [{ type: 'text', text: 'my cat?' }] });
+    const question = await store.conversations.appendTurn(conversation.id, { role: 'user', authorId: user.id, parts: [{ type: 'text', text: 'her words', quoted: voter.id }, { type: 'text', text: 'my cat?' }] });
     const answer = await store.conversations.saveAnswer(answerTo(conversation, question.id, { shown: [{ pictureId: picture.id, ret: 0, score: 0.5 }] }));
     const before = Date.now() - 1;
     await store.votes.set(answer.id, voter.id, 'up');
@@ -208,10 +208,13 @@ export function galleryContract(get: GetStore, folderOf: () => string): void {
     const mine = async () => (await store.feedback.since(before)).find((row) => row.answerId === answer.id)!;
     expect(await mine()).toMatchObject({
       userId: voter.id, platform, chatId: chat.id, vote: 'up', corrections: [{ kind: 'right-picture', pictureId: picture.id }], questionAuthorId: user.id,
-      question: question.parts, shown: [{ pictureId: picture.id, score: 0.5 }], voterConsents: [{ purpose: 'train-votes' }], authorConsents: [],
+      question: [{ type: 'text', text: 'my cat?' }], shown: [{ pictureId: picture.id, score: 0.5 }], voterConsents: [{ purpose: 'train-votes' }], authorConsents: [],
     });
     await store.consents.grant(user.id, 'train-text', null);
+    await store.consents.grant(voter.id, 'train-text', chat.id);
+    expect((await mine()).question).toEqual(question.parts);
     await store.consents.revoke(voter.id);
+    expect((await mine()).question).toHaveLength(1);
     expect(await mine()).toMatchObject({ voterConsents: [], authorConsents: [{ purpose: 'train-text' }] });
     expect(await store.feedback.countSince(before)).toBeGreaterThanOrEqual(1);
     expect(await store.feedback.since((await mine()).at)).not.toContainEqual(expect.objectContaining({ answerId: answer.id }));
