@@ -1,5 +1,6 @@
 // The door of the engine. The program starts an engine in a process of its own (`startEngine`); commands
 // and tests that may block their thread run one beside themselves (`createEngine`).
+export { modelProcessEnvironment } from './child-environment.ts';
 export { startEngine } from './child-engine.ts';
 export type { ChildEngine, StartEngineOptions, StartPartsOptions } from './child-engine.ts';
 export { createEngine } from './in-process.ts';

@@ -2,6 +2,7 @@
 // growing pauses, and ends it.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { modelProcessEnvironment } from './child-environment.ts';
 import { FromageError } from '../errors.ts';
 import { log } from '../log.ts';
 import type { FromChild, StartMessage, ToChild } from './protocol.ts';
@@ -83,7 +84,7 @@ export class Supervisor {
   #start(): void {
     // An inspector's port cannot be shared; every other flag is the child's too.
     const execArgv = process.execArgv.filter((flag) => !flag.startsWith('--inspect'));
-    const child = fork(childFile, [], { execArgv, env: withoutSecrets(process.env), serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(childFile, [], { execArgv, env: modelProcessEnvironment(process.env), serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#child = child;
     this.#startedAt = performance.now();
     let reason: FromageError | null = null;
@@ -144,11 +145,6 @@ export class Supervisor {
     // Nobody may be waiting when it is rejected.
     this.#ready.promise.catch(() => {});
   }
-}
-
-/** The model needs no token, key or database: what it does not have it cannot leak. */
-function withoutSecrets(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/TOKEN|SECRET|PASSWORD|API_KEY|DATABASE_URL/i.test(name)));
 }
 
 export function closedError(): FromageError {

@@ -3,14 +3,12 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { modelOptions, openEngine } from '../../app/index.ts';
-import { findSources, loadLanguageModel } from '../../model/index.ts';
-import type { LanguageModel } from '../../model/types.ts';
+import { findSources } from '../../model/index.ts';
 import { configuration } from '../configuration.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { createProgress } from '../progress.ts';
-import { compareQuality } from '../bench/quality.ts';
 import { median, ratios } from '../bench/median.ts';
-import { startPeer } from '../bench/peer.ts';
+import { startOurs, startPeer } from '../bench/sides.ts';
 import { number } from './generate.ts';
 
 const batches = [1, 4, 8] as const;
@@ -33,30 +31,28 @@ export async function benchEngine(options: BenchOptions): Promise<void> {
   const say = (line: string) => (options.json ? undefined : process.stdout.write(`${line}\n`));
   const source = (await findSources(modelOptions(config))).languageModel;
   const cacheDir = join(config.FROMAGE_DATA_DIR, 'cache');
-  const before = process.memoryUsage().rss;
-  const model = await loadLanguageModel({ source, weights: config.FROMAGE_WEIGHTS, threads, cacheDir });
+  const model = await startOurs({ source, weights: config.FROMAGE_WEIGHTS, threads, cacheDir });
   const peer = options.peer && source.endsWith('.gguf') ? await startPeer(source, threads, say) : null;
   say(`${basename(source)}, weights ${model.weights}, ${threads} thread(s), ${rounds} rounds${peer ? ` beside ${peer.name}` : ''}`);
 
   const ours: Record<string, number[]> = { prefill: [], 1: [], 4: [], 8: [] };
   const theirs: Record<string, number[]> = { prefill: [], 1: [], 4: [], 8: [] };
-  await measurePrefill(model);
   const bar = createProgress('measuring', 'rounds', options.json);
   for (let round = 0; round < rounds; round++) {
     signal.throwIfAborted();
     for (const batch of batches) {
-      ours[batch]!.push(await measureDecode(model, batch));
+      ours[batch]!.push(await model.decode(batch, context, steps));
       if (peer) theirs[batch]!.push(await peer.decode(batch, context, steps));
     }
-    ours['prefill']!.push(await measurePrefill(model));
+    ours['prefill']!.push(await model.prefill(promptLength));
     if (peer) theirs['prefill']!.push(await peer.prefill(promptLength));
     bar.update(round + 1, rounds);
   }
   bar.end();
-  const memory = (process.memoryUsage().rss - before) / 2 ** 20;
+  const memory = model.residentBytes() / 2 ** 20;
   peer?.close();
-  const quality = await compareQuality(model, { source, cacheDir, threads, captions: options.captions ?? null, quiet: options.json ?? false });
-  await model.close();
+  const quality = await model.quality({ source, cacheDir, threads, captions: options.captions ?? null, quiet: options.json ?? false });
+  model.close();
   const whole = await measureEngine(config, threads);
 
   const result = {
@@ -80,24 +76,6 @@ export async function benchEngine(options: BenchOptions): Promise<void> {
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-/** Tokens per second of `batch` sequences that have `context` positions behind them. */
-async function measureDecode(model: LanguageModel, batch: number): Promise<number> {
-  const cache = model.createCache(batch);
-  for (let row = 0; row < batch; row++) await model.step(cache, [{ slot: row, embeds: model.embed(ids(context, row)), select: [] }]);
-  const next = (step: number) => Array.from({ length: batch }, (_, slot) => ({ slot, embeds: model.embed([1000 + step * 31 + slot]), select: [0] }));
-  await model.step(cache, next(0));
-  const began = performance.now();
-  for (let step = 1; step <= steps; step++) await model.step(cache, next(step));
-  return (batch * steps * 1000) / (performance.now() - began);
-}
-
-async function measurePrefill(model: LanguageModel): Promise<number> {
-  const cache = model.createCache(1);
-  const began = performance.now();
-  await model.step(cache, [{ slot: 0, embeds: model.embed(ids(promptLength, 7)), select: [promptLength - 1] }]);
-  return (promptLength * 1000) / (performance.now() - began);
-}
-
 /** Through the whole engine in its own process: a short question to its first word, and pictures a second. */
 async function measureEngine(config: Parameters<typeof openEngine>[0], threads: number): Promise<{ firstWordMs: number; imagesPerSecond: number }> {
   const engine = await openEngine({ ...config, FROMAGE_THREADS: threads });
@@ -116,7 +94,7 @@ async function measureEngine(config: Parameters<typeof openEngine>[0], threads: 
     }
     const count = 16;
     // A byte behind the end of a JPEG changes nothing but its hash: the engine remembers pictures it has seen.
-    const another = (n: number) => Uint8Array.of(...picture, n);
+    const another = (n: number) => new Uint8Array(Buffer.concat([picture, Uint8Array.of(n)]));
     await engine.encodeImages([another(count)]);
     const began = performance.now();
     await engine.encodeImages(Array.from({ length: count }, (_, n) => another(n)));
@@ -124,11 +102,6 @@ async function measureEngine(config: Parameters<typeof openEngine>[0], threads: 
   } finally {
     await engine.close();
   }
-}
-
-/** Token ids of no meaning, different in each row; the peer uses the same. */
-function ids(count: number, seed: number): number[] {
-  return Array.from({ length: count }, (_, i) => 1000 + ((i * 7919 + seed * 104729) % 40000));
 }
 
 function table(result: Record<string, unknown>): string {
