@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { storeContract } from '../contracts/store.ts';
 import { openStore } from '../../src/store/index.ts';
+import { migrate, readMigrations } from '../../src/store/migrate.ts';
+import { withPostgresTarget } from '../../src/store/migration-targets.ts';
 import { findServer, startPostgres } from '../../scripts/postgres-for-tests.mjs';
 
 const given = process.env.TEST_POSTGRES_URL;
@@ -52,6 +54,23 @@ if (given === undefined && findServer() === null) {
       await admin(empty, `UPDATE "_prisma_migrations" SET checksum = 'other'`);
       await expect(openStore({ dataDir, databaseUrl: empty })).rejects.toMatchObject({ code: 'STORE_MIGRATION_EDITED' });
       await admin(base, `DROP DATABASE ${name}_empty WITH (FORCE)`);
+      rmSync(dataDir, { recursive: true, force: true });
+    });
+
+    test('a database of each earlier level is upgraded with its rows', async () => {
+      const migrations = readMigrations('postgresql');
+      const dataDir = mkdtempSync(join(tmpdir(), 'fromage-store-'));
+      for (let level = 1; level < migrations.length; level++) {
+        await admin(base, `CREATE DATABASE ${name}_level`);
+        const old = Object.assign(new URL(base), { pathname: `/${name}_level` }).href;
+        await withPostgresTarget(old, (target) => migrate(target, migrations.slice(0, level)));
+        await admin(old, `INSERT INTO "User" ("id", "platform", "externalId", "createdAt") VALUES ('old', 'telegram', '7', 1)`);
+        const store = await openStore({ dataDir, databaseUrl: old });
+        expect(store.migrated).toEqual(migrations.slice(level).map((one) => one.name));
+        expect(await store.conversations.ensureUser({ platform: 'telegram', externalId: '7' })).toMatchObject({ id: 'old' });
+        await store.close();
+        await admin(base, `DROP DATABASE ${name}_level WITH (FORCE)`);
+      }
       rmSync(dataDir, { recursive: true, force: true });
     });
 
