@@ -1,3 +1,15 @@
 export { runGolden } from './golden/run.ts';
 export { printGolden } from './golden/table.ts';
 export type { GoldenOptions, GoldenResult, PartResult, TrainingCheck } from './golden/types.ts';
+export { meanInterval, pairedBootstrap } from './bootstrap.ts';
+export type { BootstrapOptions, Interval, PairedDifference } from './bootstrap.ts';
+export { loadCaptions } from './data/captions.ts';
+export { compareRanks, compareValues } from './figures.ts';
+export type { Ranks } from './figures.ts';
+export { evaluateCaptioning, judgeCaptions } from './tasks/captioning.ts';
+export type { CaptioningFigures, CaptioningOptions, CaptioningResult, CaptionScores } from './tasks/captioning.ts';
+export { evaluateDialogue, judgeDialogue, loadDialogueSet } from './tasks/dialogue.ts';
+export type { DialogueFigures, DialogueLine, DialogueOptions, DialogueResult } from './tasks/dialogue.ts';
+export { evaluateRetrieval } from './tasks/retrieval.ts';
+export type { RetrievalFigures, RetrievalOptions, RetrievalResult } from './tasks/retrieval.ts';
+export type { CaptionedPicture, Comparison, EvaluationOptions, EvaluationProgress, Intervals, QueryForm, Recalls } from './types.ts';
