@@ -7,6 +7,7 @@ import { dropTrainRows } from './train-rows.ts';
 import { chunks, fromBytes, fromJson, fromTime, toBytes, toJson, toText, toTextOrNull, toTime } from './rows.ts';
 
 const withTags = { tags: { orderBy: { tag: 'asc' } } } as const;
+const step = 500;
 const activeSetting = { scope: 'store', key: 'active-projection' };
 
 type Row = Awaited<ReturnType<typeof findMany>>[number];
@@ -64,6 +65,17 @@ const rowOf = (picture: NewPicture) => ({
 
 const valuesOf = (row: { pictureId: string; values: Uint8Array }): PictureValues => ({ id: row.pictureId, values: fromBytes(row.values) });
 
+/** Rows with their tags in steps: the tags of one step are asked for by id, and a statement has room for so many. */
+async function inSteps(limit: number, after: string | undefined, read: (after: string | undefined, take: number) => Promise<PictureRow[]>): Promise<PictureRow[]> {
+  const rows: PictureRow[] = [];
+  for (;;) {
+    const take = Math.min(step, limit - rows.length);
+    const some = take > 0 ? await read(rows.at(-1)?.id ?? after, take) : [];
+    rows.push(...some);
+    if (some.length < step) return rows;
+  }
+}
+
 /** Bits in which two hashes of 16 hex digits differ. */
 export function hammingDistance(a: string, b: string): number {
   let bits = BigInt(`0x${a}`) ^ BigInt(`0x${b}`);
@@ -120,7 +132,7 @@ export function createPictures(database: Database, files: Files): PictureStore {
       }),
 
     list: (filter, { after, limit = 1000 } = {}) =>
-      database.read(async (client) => (await client.picture.findMany({ where: { ...whereOf(filter), ...(after === undefined ? {} : { id: { gt: after } }) }, orderBy: { id: 'asc' }, take: limit, include: withTags })).map(pictureOf)),
+      database.read((client) => inSteps(limit, after, async (from, take) => (await client.picture.findMany({ where: { ...whereOf(filter), ...(from === undefined ? {} : { id: { gt: from } }) }, orderBy: { id: 'asc' }, take, include: withTags })).map(pictureOf))),
 
     count: (filter) => database.read((client) => client.picture.count({ where: whereOf(filter) })),
 
@@ -162,11 +174,17 @@ export function createPictures(database: Database, files: Files): PictureStore {
     async remove(ids) {
       const { found, hashes } = await database.write(async (t) => {
         await touch(t);
-        const rows = await t.picture.findMany({ where: { id: { in: [...ids] } }, select: { id: true, imageHash: true } });
-        const found = rows.map((row) => row.id);
-        await t.picture.deleteMany({ where: { id: { in: found } } });
-        await dropTrainRows(t, { pictureId: { in: found } });
-        return { found, hashes: rows.flatMap((row) => row.imageHash ?? []) };
+        const found: string[] = [];
+        const hashes: string[] = [];
+        for (const some of chunks(ids)) {
+          const rows = await t.picture.findMany({ where: { id: { in: [...some] } }, select: { id: true, imageHash: true } });
+          const there = rows.map((row) => row.id);
+          await t.picture.deleteMany({ where: { id: { in: there } } });
+          await dropTrainRows(t, { pictureId: { in: there } });
+          found.push(...there);
+          hashes.push(...rows.flatMap((row) => row.imageHash ?? []));
+        }
+        return { found, hashes };
       });
       await files.release(hashes);
       return found;
@@ -191,8 +209,10 @@ export function createPictures(database: Database, files: Files): PictureStore {
     }),
 
     withoutPooled: (encoder, { after, limit = 1000 } = {}) =>
-      database.read(async (client) =>
-        (await client.picture.findMany({ where: { dead: false, pooled: { none: { encoder } }, ...(after === undefined ? {} : { id: { gt: after } }) }, orderBy: { id: 'asc' }, take: limit, include: withTags })).map(pictureOf),
+      database.read((client) =>
+        inSteps(limit, after, async (from, take) =>
+          (await client.picture.findMany({ where: { dead: false, pooled: { none: { encoder } }, ...(from === undefined ? {} : { id: { gt: from } }) }, orderBy: { id: 'asc' }, take, include: withTags })).map(pictureOf),
+        ),
       ),
 
     async putVectors(projection, values) {
