@@ -13,6 +13,8 @@ export { openSource } from './ingest/source.ts';
 export type { PictureSource, SourceOptions } from './ingest/source.ts';
 export { pictureId } from './picture-id.ts';
 export { loadStarterGallery } from './starter-gallery.ts';
+export { projectionPlot } from './projection-plot.ts';
+export type { ProjectionPlot } from './projection-plot.ts';
 export { QdrantIndex } from './qdrant/qdrant-index.ts';
 export type { QdrantOptions } from './qdrant/qdrant-index.ts';
 export { createSafeFetcher } from './safe-fetch.ts';

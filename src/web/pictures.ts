@@ -4,12 +4,24 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { retrievalPrompt } from '../engine/index.ts';
 import { FromageError } from '../errors.ts';
+import { averageVectors, avoidVector, type Picture, projectionPlot } from '../retrieval/index.ts';
 import { signPath } from './guard.ts';
 import { badRequest, bytesOfDataUrl, parseBody } from './openai/chat-request.ts';
 import { webTenants, type WebOptions } from './options.ts';
 
 const filter = { tenants: webTenants };
-const searchSchema = z.object({ q: z.string().trim().min(1).max(500), limit: z.coerce.number().int().min(1).max(60).default(24) });
+const words = z.string().trim().min(1).max(500);
+const searchSchema = z.object({
+  q: words.optional(),
+  /** Id of a picture to look for others like it. */
+  like: z.uuid().optional(),
+  /** Words to stay away from. */
+  avoid: words.optional(),
+  limit: z.coerce.number().int().min(1).max(60).default(24),
+  page: z.coerce.number().int().min(1).max(50).default(1),
+});
+/** Points of the map: more would hide one another. */
+const mapPoints = 600;
 const addSchema = z.object({ image: z.string(), caption: z.string().trim().max(500).default('') });
 
 export function registerPictures(app: FastifyInstance, options: WebOptions): void {
@@ -20,8 +32,9 @@ export function registerPictures(app: FastifyInstance, options: WebOptions): voi
   };
 
   app.get<{ Params: { id: string } }>('/v1/pictures/:id', async ({ params }, reply) => {
-    const picture = await gallery().get(params.id, filter);
-    const bytes = picture && (await gallery().bytes(params.id, filter));
+    // Bytes first: only they tell the type of a picture that was a link until now.
+    const bytes = await gallery().bytes(params.id, filter);
+    const picture = bytes && (await gallery().get(params.id, filter));
     if (!picture || !bytes) throw new FromageError({ code: 'WEB_NOT_FOUND', what: 'there is no such picture' });
     return reply.headers(pictureHeaders(picture.mimeType)).send(Buffer.from(bytes));
   });
@@ -34,12 +47,34 @@ export function registerPictures(app: FastifyInstance, options: WebOptions): voi
   });
 
   app.get('/api/gallery', async (request) => {
-    const { q, limit } = parseBody(searchSchema, request.query);
-    const { promptStyle } = await options.engine.info();
-    const [vector] = await options.engine.embedPrompts([retrievalPrompt(q, promptStyle)]);
-    const found = await gallery().find({ vector: vector!, filter, limit, scoreThreshold: -1 });
-    return { pictures: found.map(({ id, alt, score, source, licence }) => ({ id, alt, score, source, licence, url: signPath(`/v1/pictures/${id}`, options.apiKey) })) };
+    const { q, like, avoid, limit, page } = parseBody(searchSchema, request.query);
+    const wanted = [...(q === undefined ? [] : await embed([q])), ...(like === undefined ? [] : [await vectorOf(like)])];
+    if (wanted.length === 0) throw badRequest('say what to look for: q or like');
+    const vector = avoidVector(averageVectors(wanted), avoid === undefined ? [] : await embed([avoid]));
+    const found = await gallery().find({ vector, filter, limit: limit * page, scoreThreshold: -1 });
+    return { pictures: found.slice(limit * (page - 1)).map((picture) => ({ ...shown(picture), score: picture.score })) };
   });
+
+  app.get('/api/gallery/map', async () => {
+    const pictures = (await gallery().sample?.(filter, mapPoints)) ?? [];
+    const { points, explained } = projectionPlot(pictures.map(({ vector }) => vector));
+    return { explained, points: pictures.map((picture, i) => ({ ...shown(picture), ...points[i] })) };
+  });
+
+  async function embed(texts: readonly string[]): Promise<readonly Float32Array[]> {
+    const { promptStyle } = await options.engine.info();
+    return await options.engine.embedPrompts(texts.map((text) => retrievalPrompt(text, promptStyle)));
+  }
+
+  async function vectorOf(id: string): Promise<Float32Array> {
+    const vector = await gallery().vectorOf?.(id, filter);
+    if (!vector) throw new FromageError({ code: 'WEB_NOT_FOUND', what: 'there is no such picture' });
+    return vector;
+  }
+
+  function shown({ id, alt, source, licence }: Picture) {
+    return { id, alt, source, licence, url: signPath(`/v1/pictures/${id}`, options.apiKey) };
+  }
 
   app.post('/api/gallery', { bodyLimit: 32 * 2 ** 20 }, async (request) => {
     const { image, caption } = parseBody(addSchema, request.body);

@@ -80,6 +80,24 @@ test('clearing forgets the conversation, and forgetting removes everything of a 
   expect((await conversation(anna)).turns).toEqual([]);
 });
 
+test('the gallery is asked for likeness, away from words, page by page, and drawn as a map', async () => {
+  type Found = { id: string; score: number };
+  const get = async (path: string) => (await (await call(anna, path)).json()) as { pictures: Found[] };
+  const { pictures: all } = await get('/api/gallery?q=something&limit=60');
+  const like = await get(`/api/gallery?like=${all[1]!.id}&limit=60`);
+  expect(like.pictures[0]).toMatchObject({ id: all[1]!.id });
+  expect(like.pictures[0]!.score).toBeCloseTo(1, 4);
+  const second = await get('/api/gallery?q=something&limit=1&page=2');
+  expect(second.pictures.map(({ id }) => id)).toEqual([all[1]!.id]);
+  const away = await get('/api/gallery?q=something&avoid=red&limit=60');
+  expect(away.pictures.map(({ score }) => score)).not.toEqual(all.map(({ score }) => score));
+  expect((await call(anna, '/api/gallery')).status).toBe(400);
+  expect((await call(anna, '/api/gallery?like=00000000-0000-4000-8000-000000000000')).status).toBe(404);
+  const map = (await (await call(anna, '/api/gallery/map')).json()) as { points: { id: string; x: number; y: number; url: string }[] };
+  expect(map.points.map(({ id }) => id).sort()).toEqual(all.map(({ id }) => id).sort());
+  for (const { x, y, url } of map.points) expect([Math.abs(x) <= 1, Math.abs(y) <= 1, url.startsWith('/v1/pictures/')]).toEqual([true, true, true]);
+});
+
 test('a picture added to the gallery is found at once, and can be removed again', async () => {
   const added = (await (await call(anna, '/api/gallery', 'POST', { image: await dataUrl('magenta'), caption: 'a magenta square' })).json()) as { id: string };
   const search = async () => ((await (await call(anna, '/api/gallery?q=magenta&limit=60')).json()) as { pictures: { id: string }[] }).pictures.map(({ id }) => id);

@@ -5,6 +5,10 @@ const list = document.querySelector<HTMLUListElement>('#found')!;
 const note = document.querySelector<HTMLElement>('#gallery-note')!;
 const query = document.querySelector<HTMLInputElement>('#query')!;
 
+const map = document.querySelector<SVGSVGElement>('#map')!;
+const showMap = document.querySelector<HTMLButtonElement>('#show-map')!;
+const more = document.querySelector<HTMLButtonElement>('#more')!;
+
 interface Found {
   readonly id: string;
   readonly alt: string;
@@ -13,17 +17,60 @@ interface Found {
   readonly licence: string | null;
 }
 
+/** The question on the screen and how many of its pages. */
+let asked = { question: '', page: 1 };
+
 export function setUpGallery(): void {
   document.querySelector('#search')!.addEventListener('submit', async (event) => {
     event.preventDefault();
-    if (query.value.trim() === '') return;
-    await report(async () => {
-      const response = await call(`/api/gallery?q=${encodeURIComponent(query.value)}`);
-      const { pictures } = (await response.json()) as { pictures: Found[] };
-      list.replaceChildren(...pictures.map(item));
-      return pictures.length === 0 ? 'Nothing found.' : `${pictures.length} pictures, best first.`;
-    });
+    if (query.value.trim() !== '') await search(`q=${encodeURIComponent(query.value)}`);
   });
+  more.addEventListener('click', () => void search(asked.question, asked.page + 1));
+  showMap.addEventListener('click', () => void (map.hasAttribute('hidden') ? report(drawMap) : hideMap()));
+}
+
+async function search(question: string, page = 1): Promise<void> {
+  asked = { question, page };
+  await report(async () => {
+    const { pictures } = (await (await call(`/api/gallery?${question}&page=${page}`)).json()) as { pictures: Found[] };
+    if (page === 1) list.replaceChildren();
+    list.append(...pictures.map(item));
+    more.hidden = pictures.length === 0;
+    return list.children.length === 0 ? 'Nothing found.' : `${list.children.length} pictures, best first.`;
+  });
+}
+
+/** Every point is a picture; near ones look alike to the model. */
+async function drawMap(): Promise<string> {
+  const { points, explained } = (await (await call('/api/gallery/map')).json()) as { points: (Found & { x: number; y: number })[]; explained: [number, number] };
+  map.replaceChildren(...points.map(dot));
+  map.removeAttribute('hidden');
+  showMap.setAttribute('aria-pressed', 'true');
+  return `${points.length} pictures by likeness (${Math.round(100 * (explained[0] + explained[1]))} % of their differences fit on a page). Choose one to see others like it.`;
+}
+
+function hideMap(): void {
+  map.setAttribute('hidden', '');
+  showMap.setAttribute('aria-pressed', 'false');
+}
+
+function dot({ id, alt, x, y }: Found & { readonly x: number; readonly y: number }): SVGElement {
+  const svg = (name: string) => document.createElementNS('http://www.w3.org/2000/svg', name);
+  const circle = svg('circle');
+  circle.setAttribute('cx', String(x * 100));
+  circle.setAttribute('cy', String(y * -60));
+  circle.setAttribute('r', '1.4');
+  circle.setAttribute('tabindex', '0');
+  circle.setAttribute('role', 'button');
+  circle.setAttribute('aria-label', alt);
+  const title = svg('title');
+  title.textContent = alt;
+  circle.append(title);
+  circle.addEventListener('click', () => void search(`like=${id}`));
+  circle.addEventListener('keydown', (event) => {
+    if (['Enter', ' '].includes((event as KeyboardEvent).key)) void search(`like=${id}`);
+  });
+  return circle;
 }
 
 /** Adds dropped pictures, one by one, each with a caption that the person may give. */
@@ -47,7 +94,7 @@ async function report(work: () => Promise<string>): Promise<void> {
   }
 }
 
-function item({ url, alt, score, licence }: Found): HTMLLIElement {
+function item({ id, url, alt, score, licence }: Found): HTMLLIElement {
   const element = document.createElement('li');
   const image = document.createElement('img');
   image.src = url;
@@ -55,6 +102,11 @@ function item({ url, alt, score, licence }: Found): HTMLLIElement {
   image.loading = 'lazy';
   const caption = document.createElement('span');
   caption.textContent = [alt, Number.isNaN(score) ? 'new' : score.toFixed(3), licence].filter(Boolean).join(' · ');
-  element.append(image, caption);
+  const similar = document.createElement('button');
+  similar.className = 'quiet';
+  similar.textContent = 'Similar';
+  similar.setAttribute('aria-label', `Pictures like ${alt}`);
+  similar.addEventListener('click', () => void search(`like=${id}`));
+  element.append(image, caption, similar);
   return element;
 }
