@@ -80,8 +80,10 @@ export async function chat(options: ChatOptions): Promise<void> {
           process.stdout.write(event.text);
           parts.push({ type: 'text', text: event.text });
         } else if (event.type === 'pictures') {
-          parts.push({ type: 'text', text: '[RET]', trusted: true });
           for (const picture of event.pictures) {
+            // The picture stands behind its [RET], as in the authors' dialogues.
+            const bytes = await gallery.gallery.bytes(picture.id, { tenants: ['all'] });
+            parts.push({ type: 'text', text: ' [RET]', trusted: true }, ...(bytes ? [{ type: 'image' as const, image: { bytes } }] : []));
             shown.add(picture.id);
             process.stdout.write(`[picture: ${picture.alt} · ${picture.source ?? ''} · score ${picture.score.toFixed(3)}]`);
           }

@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Chat, Conversation, Turn, TurnPart, User } from '../../chat/contracts.ts';
-import { type AnswerEvent, composeAnswer } from '../../chat/index.ts';
+import { type AnswerEvent, buildPrompt, composeAnswer, type PictureBytes } from '../../chat/index.ts';
 import { FromageError } from '../../errors.ts';
 import type { DecodingOptions } from '../../engine/types.ts';
 import type { ScoredPicture } from '../../retrieval/types.ts';
@@ -13,7 +13,6 @@ import { badRequest, bytesOfDataUrl, parseBody } from '../openai/chat-request.ts
 import { describeError } from '../openai/errors.ts';
 import { webTenants, type WebOptions } from '../options.ts';
 import { openEventStream } from '../sse.ts';
-import { promptTurns } from './prompt.ts';
 
 const visitorPattern = /^[0-9a-f-]{36}$/;
 const maxPictures = 8;
@@ -102,7 +101,7 @@ export function registerConversation(app: FastifyInstance, options: WebOptions, 
     if (question.text.trim() !== '') parts.push({ type: 'text', text: question.text.trim() });
     if (parts.length === 0) throw badRequest('the message is empty');
     const asked = await store.conversations.appendTurn(conversation.id, { role: 'user', authorId: user.id, parts });
-    const turns = await promptTurns(await store.conversations.turns(conversation.id), store.files);
+    const prompt = await buildPrompt({ turns: await store.conversations.turns(conversation.id), bytesOf: pictureBytes });
     const decoding = decodingOf(question);
     const stream = openEventStream(reply);
     await stream.send({ type: 'question', turnId: asked.id });
@@ -115,7 +114,7 @@ export function registerConversation(app: FastifyInstance, options: WebOptions, 
         maxImgPerRet: question.settings.picturesPerAnswer,
         exclude: await store.conversations.shownPictures(conversation.id),
         onGalleryError: (error) => options.log.warn({ code: describeError(error).error.code }, 'the gallery could not be searched'),
-        request: { prompt: { kind: 'turns', turns }, decoding, conversation: `web:${conversation.id}`, signal: stream.signal },
+        request: { prompt, decoding, conversation: `web:${conversation.id}`, signal: stream.signal },
       });
       for await (const event of metrics.watch(events)) {
         said.take(event);
@@ -132,6 +131,8 @@ export function registerConversation(app: FastifyInstance, options: WebOptions, 
     }
     return reply;
   });
+
+  const pictureBytes: PictureBytes = async (part) => (part.pictureId === undefined ? await store.files.get(part.hash) : ((await options.gallery()?.bytes(part.pictureId, { tenants: webTenants })) ?? null));
 
   async function save(answer: Extract<AnswerEvent, { type: 'end' }>['answer'], said: AnswerParts, asked: Turn, conversation: Conversation, decoding: DecodingOptions): Promise<string> {
     const saved = await store.conversations.saveAnswer({

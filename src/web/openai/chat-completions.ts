@@ -27,7 +27,7 @@ const finishReasons = { stop: 'stop', length: 'length', cancelled: 'stop', deadl
 export function registerChatCompletions(app: FastifyInstance, options: WebOptions, metrics: WebMetrics): void {
   app.post('/v1/chat/completions', { bodyLimit: 64 * 2 ** 20 }, async (request, reply) => {
     const body = parseBody(chatRequestSchema, request.body);
-    const turns = turnsOf(body);
+    const turns = await turnsOf(body, async (id) => (await options.gallery()?.bytes(id, { tenants: webTenants })) ?? null);
     const id = `chatcmpl-${randomUUID()}`;
     const created = Math.floor(Date.now() / 1000);
     const base = `http://${request.headers.host}`;

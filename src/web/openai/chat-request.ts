@@ -10,8 +10,8 @@ const maxDataUrl = 28_000_000;
 const textPart = z.object({ type: z.literal('text'), text: z.string().max(200_000) });
 const imagePart = z.object({ type: z.literal('image_url'), image_url: z.union([z.object({ url: z.string().max(maxDataUrl) }), z.string().max(maxDataUrl)]) });
 
-/** A picture that an earlier answer showed: it tells where its [RET] stood. */
-const shownImage = z.looseObject({ after: z.number().int().min(0).optional() });
+/** A picture that an earlier answer showed, as the answer gave it: where its [RET] stood, and which it was. */
+const shownImage = z.looseObject({ after: z.number().int().min(0).optional(), image_url: z.looseObject({ url: z.string().max(2000) }).optional() });
 
 const message = z.looseObject({
   role: z.enum(['system', 'developer', 'user', 'assistant']),
@@ -56,14 +56,18 @@ export function badRequest(what: string): FromageError {
   return new FromageError({ code: 'WEB_BAD_REQUEST', what });
 }
 
+/** Bytes of a gallery picture by its id; null when it is not there any more. */
+export type GalleryBytes = (id: string) => Promise<Uint8Array | null>;
+
 /**
  * The conversation as turns. System messages go in front of the first user turn: the models that run here
- * know two roles. Neighbouring messages of one role become one turn.
+ * know two roles. Neighbouring messages of one role become one turn. A picture that was shown stands in the
+ * prompt behind its [RET], as in the authors' dialogues.
  */
-export function turnsOf(request: ChatRequest): PromptTurn[] {
+export async function turnsOf(request: ChatRequest, bytesOf: GalleryBytes): Promise<PromptTurn[]> {
   const turns: { role: 'user' | 'assistant'; parts: PromptSegment[] }[] = [];
   for (const { role, content, images } of request.messages) {
-    const parts = role === 'assistant' ? assistantParts(content, images) : userParts(content);
+    const parts = role === 'assistant' ? await assistantParts(content, images, bytesOf) : userParts(content);
     const speaker = role === 'assistant' ? 'assistant' : 'user';
     const last = turns.at(-1);
     if (last?.role === speaker) last.parts.push({ type: 'text', text: '\n' }, ...parts);
@@ -84,15 +88,20 @@ function userParts(content: ChatRequest['messages'][number]['content']): PromptS
   });
 }
 
-/** Text with ` [RET]` put back, as trusted text, where pictures were shown. */
-function assistantParts(content: ChatRequest['messages'][number]['content'], images: ChatRequest['messages'][number]['images']): PromptSegment[] {
+/** Text with ` [RET]` put back, as trusted text, where pictures were shown, and the pictures behind it. */
+async function assistantParts(content: ChatRequest['messages'][number]['content'], images: ChatRequest['messages'][number]['images'], bytesOf: GalleryBytes): Promise<PromptSegment[]> {
   const text = typeof content === 'string' ? content : (content ?? []).map((part) => (part.type === 'text' ? part.text : '')).join('');
-  const places = [...new Set((images ?? []).map(({ after }) => Math.min(after ?? text.length, text.length)))].sort((a, b) => a - b);
+  const placed = (images ?? []).map(({ after, image_url }) => ({ place: Math.min(after ?? text.length, text.length), id: /\/v1\/pictures\/([0-9a-f-]{36})/.exec(image_url?.url ?? '')?.[1] }));
+  const places = [...new Set(placed.map(({ place }) => place))].sort((a, b) => a - b);
   const parts: PromptSegment[] = [];
   let from = 0;
   for (const place of places) {
     if (place > from) parts.push({ type: 'text', text: text.slice(from, place) });
-    parts.push({ type: 'text', text: '[RET]', trusted: true });
+    for (const { id } of placed.filter((image) => image.place === place)) {
+      parts.push({ type: 'text', text: ' [RET]', trusted: true });
+      const bytes = id === undefined ? null : await bytesOf(id);
+      if (bytes) parts.push({ type: 'image', image: { bytes } });
+    }
     from = place;
   }
   if (from < text.length) parts.push({ type: 'text', text: text.slice(from) });
