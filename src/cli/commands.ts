@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { describeConfig } from '../config/index.ts';
 import { registerGalleryCommands } from './gallery-commands.ts';
+import { registerEvaluationCommands } from './evaluation-commands.ts';
 import { registerTrainingCommands } from './training-commands.ts';
 
 /** Options that every command with a model takes; they stand above the environment. */
@@ -89,6 +90,7 @@ export function registerCommands(program: Command): void {
     .action(async (options) => (await import('./commands/bench-retrieval.ts')).benchRetrieval(options));
 
   registerTrainingCommands(program);
+  registerEvaluationCommands(program, withModel);
   registerGalleryCommands(program, withModel);
 
   withModel(program.command('doctor').description('check everything and say what to mend'))

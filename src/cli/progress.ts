@@ -22,7 +22,8 @@ export function createProgress(title: string, unit: string, quiet = false): Prog
       update(done, total) {
         if (done < total && performance.now() - last < lineEveryMs) return;
         last = performance.now();
-        process.stderr.write(`${title}: ${done} of ${total} ${unit}, ${rate(done)} a second\n`);
+        const left = done === 0 ? null : ((total - done) / done) * ((performance.now() - began) / 1000);
+        process.stderr.write(`${title}: ${done} of ${total} ${unit}, ${rate(done)} a second${left === null || done === total ? '' : `, ${Math.ceil(left)} s to go`}\n`);
       },
       end() {},
     };

@@ -13,3 +13,8 @@ export type { DialogueFigures, DialogueLine, DialogueOptions, DialogueResult } f
 export { evaluateRetrieval } from './tasks/retrieval.ts';
 export type { RetrievalFigures, RetrievalOptions, RetrievalResult } from './tasks/retrieval.ts';
 export type { CaptionedPicture, Comparison, EvaluationOptions, EvaluationProgress, Intervals, QueryForm, Recalls } from './types.ts';
+export { evaluationTasks } from './contracts.ts';
+export type { EvaluationTask } from './contracts.ts';
+export { runEvaluation } from './run.ts';
+export type { EvaluationOutcome } from './run.ts';
+export type { RunRequest } from './runs/types.ts';

@@ -30,6 +30,7 @@ export async function askAll(engine: Engine, task: string, questions: readonly Q
   const journal = openJournal<Answer>(task, setting, options);
   let next = 0;
   let done = 0;
+  options.onProgress?.({ stage, unit: 'answers', done, total: questions.length });
   const answers: Answer[] = new Array(questions.length);
   const lane = async (): Promise<void> => {
     for (let i = next++; i < questions.length; i = next++) {

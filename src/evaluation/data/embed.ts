@@ -45,6 +45,7 @@ export async function embedKeyed(engine: Engine, prompts: readonly KeyedPrompt[]
     }
     // Prompts of like length run together.
     fresh.sort(([a], [b]) => a.length - b.length);
+    options.onProgress?.({ stage, unit: 'texts', done: results.size, total: wanted.size });
     for (let start = 0; start < fresh.length; start += callSize) {
       options.signal?.throwIfAborted();
       const part = fresh.slice(start, start + callSize);

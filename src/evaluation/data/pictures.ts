@@ -52,8 +52,10 @@ export async function loadPictures(engine: Engine, request: PictureRequest, opti
   const pooled = new Map<string, Float32Array>();
   const thumbnails = new Map<string, string>();
   const seen = new Set<string>();
+  const report = () => options.onProgress?.({ stage: 'reading the pictures', unit: 'pictures', done: seen.size, total: ids.size });
   try {
     let batch: Found[] = [];
+    report();
     const flush = async (): Promise<void> => {
       options.signal?.throwIfAborted();
       for (const [id, { features, thumbnail }] of await encodeBatch(engine, batch, cache, samples)) {
@@ -61,7 +63,7 @@ export async function loadPictures(engine: Engine, request: PictureRequest, opti
         if (thumbnail) thumbnails.set(id, thumbnail);
       }
       batch = [];
-      options.onProgress?.({ stage: 'reading the pictures', unit: 'pictures', done: seen.size, total: ids.size });
+      report();
     };
     for await (const found of findPictures(request)) {
       if (!ids.has(found.id) || seen.has(found.id)) continue;

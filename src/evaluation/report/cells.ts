@@ -1,0 +1,44 @@
+// Figures as the cells of a report's tables.
+import type { Comparison, Intervals, Recalls } from '../types.ts';
+import type { ReportSection, ReportTable } from './page.ts';
+
+const none = '–';
+
+/** `14.4 (12.1–16.8)`. */
+export function cell(value: number | null | undefined, interval?: readonly [number, number]): string {
+  if (value === null || value === undefined || Number.isNaN(value)) return none;
+  return interval ? `${short(value)} (${short(interval[0])}–${short(interval[1])})` : short(value);
+}
+
+export function recallRow(name: string, values: Recalls | null, intervals?: Intervals): string[] {
+  if (values === null) return [name, none, none, none, none];
+  return [name, cell(values.r1, intervals?.r1), cell(values.r5, intervals?.r5), cell(values.r10, intervals?.r10), cell(values.median_rank)];
+}
+
+export const recallHead = ['', 'R@1', 'R@5', 'R@10', 'median rank'] as const;
+
+/** Figures of two adapters side by side, in words. */
+export function comparisonTable(comparisons: Readonly<Record<string, Comparison>>): ReportTable {
+  return {
+    head: ['figure', 'difference', '95 % interval', 'verdict'],
+    rows: Object.entries(comparisons).map(([name, each]) => [name, `${signed(each.difference)} ± ${short(each.plus_minus)}`, `${signed(each.low)} to ${signed(each.high)}`, verdict(each)]),
+  };
+}
+
+export function comparisonSection(title: string, comparisons: Readonly<Record<string, Comparison>>): ReportSection {
+  return { title, text: 'The second adapter less the first, on the same queries; resampled in pairs.', table: comparisonTable(comparisons) };
+}
+
+/** "better by 2.1 ± 0.8". */
+export function verdict({ difference, plus_minus, significant }: Comparison): string {
+  if (!significant) return `no difference can be told (${signed(difference)} ± ${short(plus_minus)})`;
+  return `${difference > 0 ? 'better' : 'worse'} by ${short(Math.abs(difference))} ± ${short(plus_minus)}`;
+}
+
+function short(value: number): string {
+  return String(Math.round(value * 10) / 10);
+}
+
+function signed(value: number): string {
+  return `${value > 0 ? '+' : ''}${short(value)}`;
+}
