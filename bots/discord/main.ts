@@ -1,6 +1,6 @@
 // Starts and stops the Discord bot: connects to the gateway, acknowledges interactions before anything
 // else, hands events to the bot, registers the commands and catches up after a gap.
-import { Client, type ClientOptions, Events, GatewayIntentBits, type Interaction, type Message, MessageFlags, type MessageReaction, Partials, type PartialMessage, type PartialMessageReaction, type PartialUser, type User } from 'discord.js';
+import { Client, type ClientOptions, Events, GatewayIntentBits, type Interaction, type Message, MessageFlags, type MessageReaction, Partials, type PartialMessage, type PartialMessageReaction, type PartialUser, type ResponseLike, type RESTOptions, type User } from 'discord.js';
 import { type ChatBot, type ChatEvent, chooseLocale, clickAcknowledgement, findCommand, parseAllowedHost } from '../../src/chat/index.ts';
 import { FromageError } from '../../src/errors.ts';
 import { CatchUp } from './catch-up.ts';
@@ -148,9 +148,22 @@ function clientOptions(options: DiscordOptions): ClientOptions {
     allowedMentions: { parse: [], repliedUser: false },
     enforceNonce: true,
     sweepers: { messages: { interval: 600, lifetime: 1_800 } },
-    ...(options.apiBase === undefined ? {} : { rest: { api: options.apiBase } }),
+    rest: { makeRequest, ...(options.apiBase === undefined ? {} : { api: options.apiBase }) },
   };
 }
+
+/**
+ * Requests go through Node's own fetch: discord.js's bundled undici breaks uploads as soon as another
+ * version of undici is loaded in the same process, for both share one global dispatcher.
+ */
+const makeRequest: RESTOptions['makeRequest'] = async (url, init) => {
+  try {
+    return (await fetch(url, init as unknown as RequestInit)) as unknown as ResponseLike;
+  } catch (error) {
+    // fetch hides the reason (ECONNRESET, …) that discord.js looks at.
+    throw error instanceof TypeError && error.cause instanceof Error ? error.cause : error;
+  }
+};
 
 function loginError(error: unknown): FromageError {
   const code = (error as { code?: unknown } | null)?.code;

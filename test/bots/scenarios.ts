@@ -25,7 +25,9 @@ export function playScenarios(open: (options: StageOptions) => Promise<Stage>): 
 
   const someone = (locale?: string): Person => stage.person(next++, locale === undefined ? {} : { locale });
   const answers = (room: Room): Said[] => stage.said(room).filter(finished);
-  const answer = (room: Room, count = 1): Promise<Said> => until(`answer ${count}`, () => answers(room)[count - 1]);
+  const answer = (room: Room, count = 1): Promise<Said> => until(`answer ${count}`, () => answers(room)[count - 1]).catch((error: unknown) => {
+    throw new Error(`${(error as Error).message}; log: ${stage.bench.logged.slice(-5).join('')}`);
+  });
   const sentence = (room: Room, pattern: RegExp): Promise<Said> => until(`a sentence like ${pattern}`, () => stage.said(room).find(({ text }) => pattern.test(text))).catch((error: unknown) => {
     throw new Error(`${(error as Error).message}; said: ${JSON.stringify(stage.said(room).map(({ text }) => text))}`);
   });
@@ -272,7 +274,7 @@ export function playScenarios(open: (options: StageOptions) => Promise<Stage>): 
     test('/stop ends an answer and keeps what was said', async () => {
       const me = someone();
       const room = stage.group([me]);
-      stage.bench.engine.delayMs = 60;
+      stage.bench.engine.delayMs = 200;
       stage.say(room, me, 'talk for long');
       await until('a preview', () => stage.said(room).length > 0);
       stage.command(room, me, 'stop');

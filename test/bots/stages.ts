@@ -162,7 +162,7 @@ export async function openDiscord(options: StageOptions & { readonly messageCont
       return { id: `discord:${id}`, number, locale };
     },
     direct: (person) => roomOf(world.direct(userOf(person))),
-    group: (admins = []) => roomOf(world.channel(world.guild(admins.map(userOf)))),
+    group: (admins = []) => roomOf(fake.guildWithChannel(admins.map(userOf))),
     say: (room, person, text, { pictures, replyTo, aside } = {}) =>
       fake.say(channelOf(room), userOf(person), text, {
         mentionBot: !room.isPrivate && !aside && replyTo === undefined,

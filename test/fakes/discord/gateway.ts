@@ -134,7 +134,7 @@ export class Gateway {
   }
 }
 
-function guildBody(world: DiscordWorld, id: string): Json {
+export function guildBody(world: DiscordWorld, id: string): Json {
   const channels = [...world.channels.values()].filter(({ guildId }) => guildId === id);
   const role = { id, name: '@everyone', color: 0, colors: { primary_color: 0, secondary_color: null, tertiary_color: null }, hoist: false, position: 0, permissions: '104324673', managed: false, mentionable: false, flags: 0 };
   const owner = [...(world.guilds.get(id)?.admins ?? [])][0] ?? '1';

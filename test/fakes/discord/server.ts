@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import busboy from 'busboy';
-import { Gateway, intentBits } from './gateway.ts';
+import { Gateway, guildBody, intentBits } from './gateway.ts';
 import { violation } from './schema.ts';
 import { channelBody, DiscordWorld, type FakeAttachment, type FakeChannel, type FakeMessage, type FakeUser, type Json, snowflake, userBody } from './world.ts';
 
@@ -124,6 +124,14 @@ export class FakeDiscord {
   }
 
   // ---- what people do
+
+  /** A server that the bot has just been added to, with one channel. */
+  guildWithChannel(admins: readonly FakeUser[] = []): FakeChannel {
+    const guild = this.world.guild(admins);
+    const channel = this.world.channel(guild);
+    this.gateway.dispatch('GUILD_CREATE', () => guildBody(this.world, guild));
+    return channel;
+  }
 
   say(channel: FakeChannel, author: FakeUser, content: string, options: SayOptions = {}): FakeMessage {
     const { bot } = this.world;

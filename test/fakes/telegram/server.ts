@@ -230,6 +230,10 @@ export class FakeTelegram {
     const until = Date.now() + ((parameters.timeout as number | undefined) ?? 0) * this.#options.secondMs;
     let conflict = false;
     let gone = false;
+    request.socket.once('close', () => {
+      gone = true;
+      this.#waiting?.wake();
+    });
     while (ready().length === 0 && Date.now() < until && !conflict && !gone) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, until - Date.now());
@@ -238,7 +242,6 @@ export class FakeTelegram {
           conflict: () => { conflict = true; clearTimeout(timer); resolve(); },
         };
         this.#waiting = mine;
-        request.socket.once('close', () => { gone = true; mine.wake(); });
       });
     }
     if (!conflict) this.#waiting = null;
