@@ -1,5 +1,6 @@
 // Finds pictures that look alike by their perceptual hashes without comparing all with all: two hashes
 // that differ in at most four bits agree in at least one of five pieces.
+import type { PictureStore } from '../contracts.ts';
 
 const pieces = [13, 13, 13, 13, 12] as const;
 /** One bit less than there are pieces: then one piece is equal. */
@@ -80,4 +81,15 @@ function countBits(value: number): number {
   let bits = value - ((value >>> 1) & 0x55555555);
   bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
   return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+/** The hashes of every row. */
+export async function loadDuplicates(pictures: PictureStore): Promise<NearDuplicates> {
+  const duplicates = new NearDuplicates();
+  for (let after: string | undefined; ; ) {
+    const page = await pictures.list({ includeDead: true }, { limit: 5000, ...(after === undefined ? {} : { after }) });
+    for (const { id, tenant, perceptualHash } of page) duplicates.add(id, tenant, perceptualHash);
+    after = page.at(-1)?.id;
+    if (after === undefined) return duplicates;
+  }
 }

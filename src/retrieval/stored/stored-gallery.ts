@@ -8,8 +8,10 @@ import type { Gallery, GalleryQuery, ImageFilter, ImageIndex, Picture, ScoredPic
 import { visibleTo } from '../visible.ts';
 import { readCalibration } from './calibration.ts';
 import { fillPooled } from './fill-pooled.ts';
+import { hiddenIds, hidePictures } from './hidden.ts';
 import { type FetchPicture, LinkedPictures } from './links.ts';
-import { NearDuplicates } from './near-duplicates.ts';
+import { loadDuplicates, type NearDuplicates } from './near-duplicates.ts';
+import { sampleRows } from './sample.ts';
 import { type IndexDifference, pointOf, projectRows, syncIndex, type SyncProgress } from './sync.ts';
 import { type DecodedPicture, decodeOffered, type EncodePictures, type OfferedPicture, type PictureDecoder, storeDecoded, type Taken } from './take-pictures.ts';
 
@@ -50,7 +52,6 @@ interface Served {
 
 /** Candidates beyond those asked for, in place of links that turn out dead, as in the reference. */
 const spare = 3;
-const hiddenKey = 'hidden-pictures';
 const defaultRefreshMs = 5000;
 
 export class StoredGallery implements Gallery {
@@ -149,17 +150,8 @@ export class StoredGallery implements Gallery {
 
   async sample(filter: ImageFilter, limit: number): Promise<readonly (Picture & { readonly vector: Float32Array })[]> {
     return await this.#use(undefined, async ({ index }) => {
-      const own: PictureRow[] = [];
-      const visible = visibleTo(filter);
-      for (let after: string | undefined; ; ) {
-        const page: readonly PictureRow[] = await this.#options.pictures.list({ tenants: filter.tenants }, { limit: 5000, ...(after === undefined ? {} : { after }) });
-        own.push(...page.filter(visible));
-        after = page.at(-1)?.id;
-        if (after === undefined) break;
-      }
       const fixed = (await this.#options.fixed?.sample(filter, limit)) ?? [];
-      const share = fixed.length === 0 ? limit : Math.max(Math.ceil(limit / 2), limit - fixed.length);
-      const rows = new Map(evenly(own, share).map((row) => [row.id, row]));
+      const rows = await sampleRows(this.#options.pictures, filter, Math.max(Math.ceil(limit / 2), limit - fixed.length));
       const vectors = await index.vectors([...rows.keys()]);
       return [...vectors.map(({ id, vector }) => ({ ...pictureOf(rows.get(id)!), vector })), ...evenly(fixed, limit - vectors.length)];
     });
@@ -237,7 +229,8 @@ export class StoredGallery implements Gallery {
     }
     const removed = rows.length > 0 ? await this.#options.pictures.remove(rows.map(({ id }) => id)) : [];
     await this.#unlist(removed);
-    const hidden = request.deny && request.addedBy === undefined ? await this.#hideFixed(request.ids, request.tenants) : [];
+    const { fixed, pictures } = this.#options;
+    const hidden = fixed && request.deny && request.addedBy === undefined ? await hidePictures(pictures, fixed, request.ids, request.tenants) : [];
     return [...removed, ...hidden];
   }
 
@@ -388,16 +381,6 @@ export class StoredGallery implements Gallery {
     });
   }
 
-  async #hideFixed(ids: readonly string[], tenants: readonly string[]): Promise<string[]> {
-    const { fixed, pictures } = this.#options;
-    const found: string[] = [];
-    for (const id of ids) if (await fixed?.get(id, { tenants })) found.push(id);
-    if (found.length === 0) return [];
-    await pictures.setCursor(hiddenKey, JSON.stringify([...new Set([...(await hiddenIds(pictures)), ...found])]));
-    await fixed?.remove(found);
-    return found;
-  }
-
   /** Changes whenever pictures come, go or die, in this process or another. */
   async #stateOfRows({ projection }: Served): Promise<string> {
     const { pictures } = this.#options;
@@ -409,32 +392,6 @@ export class StoredGallery implements Gallery {
     this.#changes = done.then(() => undefined, () => undefined);
     return done;
   }
-}
-
-/** Opens the gallery of a store and serves one projection from it. */
-export async function openStoredGallery(options: StoredGalleryOptions, projection: Projection, onProgress?: SyncProgress, signal?: AbortSignal): Promise<StoredGallery> {
-  const gallery = new StoredGallery(options);
-  try {
-    await gallery.serve(projection, onProgress, signal);
-    return gallery;
-  } catch (error) {
-    await gallery.close();
-    throw error;
-  }
-}
-
-async function loadDuplicates(pictures: PictureStore): Promise<NearDuplicates> {
-  const duplicates = new NearDuplicates();
-  for (let after: string | undefined; ; ) {
-    const page = await pictures.list({ includeDead: true }, { limit: 5000, ...(after === undefined ? {} : { after }) });
-    for (const { id, tenant, perceptualHash } of page) duplicates.add(id, tenant, perceptualHash);
-    after = page.at(-1)?.id;
-    if (after === undefined) return duplicates;
-  }
-}
-
-async function hiddenIds(pictures: PictureStore): Promise<string[]> {
-  return JSON.parse((await pictures.cursor(hiddenKey)) ?? '[]') as string[];
 }
 
 function pictureOf({ perceptualHash: _hash, url: _url, dead: _dead, ...picture }: PictureRow): Picture {
