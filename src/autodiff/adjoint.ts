@@ -2,6 +2,7 @@
 // its outputs, and a builder for the nodes that carry them on to its inputs.
 import type { AttributeValue, Dimension, GraphBuilder, GraphNode, Value } from '../onnx/graph/index.ts';
 import { FromageError } from '../errors.ts';
+import { productOf, termsOf } from './dimensions.ts';
 import { type GraphFacts, floatAttribute, intAttribute, intsAttribute, type Shape } from './shapes.ts';
 
 /** Gradients of a node's inputs, in their order; null where none is wanted or none exists. */
@@ -17,11 +18,15 @@ export interface Rule {
 /** Where a named dimension can be read at run time: an axis of a graph input. */
 export type DimensionSources = ReadonlyMap<string, { readonly input: string; readonly axis: number }>;
 
+/** Shapes that were already built as tensors: by their dimensions, or by the value they were read from. */
+export type ShapeTensors = Map<string, Value>;
+
 export interface AdjointParts {
   readonly node: GraphNode;
   readonly graph: GraphBuilder;
   readonly facts: GraphFacts;
   readonly sources: DimensionSources;
+  readonly shapeTensors: ShapeTensors;
   readonly gradients: readonly (Value | null)[];
   readonly wanted: readonly boolean[];
 }
@@ -132,8 +137,11 @@ export class Adjoint {
    */
   shapeTensor(index: number): Value {
     const shape = this.shape(index);
-    if (!shape || shape.some((dim) => typeof dim === 'string' && !this.#parts.sources.has(dim))) return this.op('Shape', [this.input(index)]);
-    return this.#dims(shape);
+    if (!shape || shape.some((dim) => !this.#hasSource(dim))) return this.#shapeOf(this.input(index));
+    return this.#shared(`dims ${shape.join(' ')}`, () => {
+      const parts = shape.map((dim) => this.#dimension(dim));
+      return parts.length === 0 ? this.graph.ints([]) : this.op('Concat', parts, { axis: 0 });
+    });
   }
 
   /** `value` in the shape of an input. */
@@ -198,7 +206,7 @@ export class Adjoint {
   /** Undecided dimensions: compares the two shapes when the graph runs. */
   #reduceAtRunTime(gradient: Value, index: number): Value {
     const from = this.op('Shape', [gradient]);
-    const to = this.op('Shape', [this.input(index)]);
+    const to = this.#shapeOf(this.input(index));
     const missing = this.op('Sub', [this.op('Shape', [from]), this.op('Shape', [to])]);
     const ones = this.graph.op('ConstantOfShape', [missing], { value: { tensor: { type: 'int64', dims: [1], data: new Uint8Array(BigInt64Array.of(1n).buffer) } } });
     const padded = this.op('Concat', [ones, to], { axis: 0 });
@@ -208,17 +216,32 @@ export class Adjoint {
     return this.op('Reshape', [reduced, to], { allowzero: 1 });
   }
 
-  #dims(shape: Shape): Value {
-    const parts: Value[] = [];
-    for (const dim of shape) {
-      if (typeof dim === 'number') {
-        parts.push(this.graph.ints([dim]));
-        continue;
-      }
-      const source = this.#parts.sources.get(dim)!;
-      const whole = this.graph.op('Shape', [{ name: source.input }]);
-      parts.push(this.graph.op('Slice', [whole, this.graph.ints([source.axis]), this.graph.ints([source.axis + 1])]));
-    }
-    return parts.length === 0 ? this.graph.ints([]) : this.graph.op('Concat', parts, { axis: 0 });
+  /** A dimension as an int64 tensor of one entry. */
+  #dimension(dim: Dimension): Value {
+    if (typeof dim === 'number') return this.graph.ints([dim]);
+    return this.#shared(`dim ${dim}`, () => {
+      const { coefficient, names } = productOf(dim);
+      const factors = names.map((name) => {
+        const terms = termsOf(name);
+        if (terms) return terms.map((term) => this.#dimension(term)).reduce((sum, term) => this.op('Add', [sum, term]));
+        const { input, axis } = this.#parts.sources.get(name)!;
+        return this.#shared(`axis ${axis} of ${input}`, () => this.op('Slice', [this.#shapeOf({ name: input }), this.graph.ints([axis]), this.graph.ints([axis + 1])]));
+      });
+      return factors.reduce((product, factor) => this.op('Mul', [product, factor]), this.graph.ints([coefficient]));
+    });
+  }
+
+  #hasSource(dim: Dimension): boolean {
+    return productOf(dim).names.every((name) => termsOf(name)?.every((term) => this.#hasSource(term)) ?? this.#parts.sources.has(name));
+  }
+
+  #shapeOf(value: Value): Value {
+    return this.#shared(`shape ${value.name}`, () => this.op('Shape', [value]));
+  }
+
+  #shared(key: string, make: () => Value): Value {
+    const known = this.#parts.shapeTensors.get(key) ?? make();
+    this.#parts.shapeTensors.set(key, known);
+    return known;
   }
 }

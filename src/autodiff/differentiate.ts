@@ -2,7 +2,7 @@
 // gradients asked for. Nothing is differentiated that no wanted value feeds.
 import { FromageError } from '../errors.ts';
 import { type Graph, GraphBuilder, type GraphNode, type Value } from '../onnx/graph/index.ts';
-import { Adjoint, type DimensionSources, type Rule } from './adjoint.ts';
+import { Adjoint, type DimensionSources, type Rule, type ShapeTensors } from './adjoint.ts';
 import { ruleOf, stops } from './rules/index.ts';
 import { inferFacts } from './shapes.ts';
 
@@ -53,6 +53,7 @@ export function differentiate(forward: Graph, options: DifferentiateOptions): Gr
   };
 
   const sources = dimensionSources(graph);
+  const shapeTensors: ShapeTensors = new Map();
   for (let i = graph.nodes.length - 1; i >= 0; i--) {
     const node = graph.nodes[i]!;
     if (!node.outputs.some((output) => active.has(output) && arrived.has(output))) continue;
@@ -60,7 +61,7 @@ export function differentiate(forward: Graph, options: DifferentiateOptions): Gr
     if (!rule) throw unknownOperator(node);
     const gradients = node.outputs.map((output) => (output === '' ? null : total(output)));
     const wanted = node.inputs.map((input, index) => active.has(input) && flowsThrough(rule, index));
-    const adjoint = new Adjoint({ node, graph: builder, facts, sources, gradients, wanted });
+    const adjoint = new Adjoint({ node, graph: builder, facts, sources, shapeTensors, gradients, wanted });
     rule.backward(adjoint).forEach((gradient, index) => {
       if (gradient && wanted[index]) add(node.inputs[index]!, gradient);
     });

@@ -1,5 +1,6 @@
 // Shapes and element types of a graph's values, as far as they follow from its ports, initializers and
 // operators. A dimension that only run time knows stays a name; two equal names are the same number.
+import { add, divide, multiply } from './dimensions.ts';
 import type { Dimension, ElementType, Graph, GraphNode, Initializer } from '../onnx/graph/index.ts';
 
 export type Shape = readonly Dimension[];
@@ -10,6 +11,8 @@ export interface GraphFacts {
   readonly types: ReadonlyMap<string, ElementType>;
   /** Contents of small integer initializers: axes, shapes, indices. */
   readonly constants: ReadonlyMap<string, readonly number[]>;
+  /** Contents of int64 vectors that are put together from shapes. */
+  readonly vectors: ReadonlyMap<string, readonly Dimension[]>;
 }
 
 const dataTypes: Readonly<Record<number, ElementType>> = { 1: 'float32', 2: 'uint8', 3: 'int8', 6: 'int32', 7: 'int64', 9: 'bool', 10: 'float16', 11: 'float64', 16: 'bfloat16' };
@@ -21,6 +24,7 @@ export function inferFacts(graph: Graph): GraphFacts {
   const shapes = new Map<string, Shape>();
   const types = new Map<string, ElementType>();
   const constants = new Map<string, readonly number[]>();
+  const vectors = new Map<string, readonly Dimension[]>();
   for (const port of graph.inputs) {
     shapes.set(port.name, port.shape);
     types.set(port.name, port.type);
@@ -30,9 +34,12 @@ export function inferFacts(graph: Graph): GraphFacts {
     types.set(name, tensor.type);
     const values = integerValues(tensor);
     if (values) constants.set(name, values);
+    if (values && tensor.dims.length === 1) vectors.set(name, values);
   }
-  const facts: GraphFacts = { shapes, types, constants };
+  const facts: GraphFacts = { shapes, types, constants, vectors };
   for (const node of graph.nodes) {
+    const vector = vectorOf(node, facts);
+    if (vector) vectors.set(node.outputs[0]!, vector);
     const found = outputShapes(node, facts);
     node.outputs.forEach((output, i) => {
       const shape = found[i];
@@ -94,6 +101,32 @@ function outputType(node: GraphNode, types: ReadonlyMap<string, ElementType>): E
   return types.get(node.inputs[0] ?? '');
 }
 
+/** The vector that a node makes of shapes and other vectors; undefined where it is not one. */
+function vectorOf(node: GraphNode, { shapes, constants, vectors }: GraphFacts): readonly Dimension[] | undefined {
+  const input = (i: number) => vectors.get(node.inputs[i] ?? '');
+  switch (node.op) {
+    case 'Shape': {
+      const end = node.attributes['end'];
+      return shapes.get(node.inputs[0]!)?.slice(intAttribute(node, 'start', 0), typeof end === 'number' ? end : undefined);
+    }
+    case 'Concat': {
+      const parts = node.inputs.map((_, i) => input(i));
+      return parts.every((part) => part !== undefined) ? parts.flat() : undefined;
+    }
+    case 'Slice': {
+      const [start, end] = [constants.get(node.inputs[1] ?? '')?.[0], constants.get(node.inputs[2] ?? '')?.[0]];
+      return start === undefined || end === undefined || node.inputs[4] ? undefined : input(0)?.slice(start, end);
+    }
+    case 'Gather': {
+      const indices = constants.get(node.inputs[1] ?? '');
+      const data = input(0);
+      return indices && data && shapes.get(node.inputs[1]!)?.length === 1 ? indices.map((index) => data.at(index)!) : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
 function outputShapes(node: GraphNode, facts: GraphFacts): readonly (Shape | undefined)[] {
   const inputs = node.inputs.map((name) => facts.shapes.get(name));
   const constant = (i: number) => facts.constants.get(node.inputs[i] ?? '');
@@ -120,10 +153,10 @@ function outputShapes(node: GraphNode, facts: GraphFacts): readonly (Shape | und
     case 'ReduceMax':
       return [reducedShape(node, x, node.inputs[1] ? constant(1) : [], node.inputs[1] !== undefined && node.inputs[1] !== '')];
     case 'Reshape':
-      return [reshapedShape(x, constant(1), inputs[1], intAttribute(node, 'allowzero', 0) === 1, stem)];
+      return [reshapedShape(x, facts.vectors.get(node.inputs[1] ?? ''), inputs[1], intAttribute(node, 'allowzero', 0) === 1, stem)];
     case 'Expand':
     case 'ConstantOfShape': {
-      const target = constant(node.op === 'Expand' ? 1 : 0);
+      const target = facts.vectors.get(node.inputs[node.op === 'Expand' ? 1 : 0] ?? '');
       if (node.op === 'ConstantOfShape') return [target];
       if (x && target) return [broadcastShapes(x, target, stem)];
       const length = inputs[1]?.[0];
@@ -170,8 +203,10 @@ function outputShapes(node: GraphNode, facts: GraphFacts): readonly (Shape | und
     }
     case 'Where':
       return inputs[0] && inputs[1] && inputs[2] ? [broadcastShapes(broadcastShapes(inputs[0], inputs[1], `${stem}/c`), inputs[2], stem)] : [];
-    case 'Shape':
-      return [x ? [x.length] : undefined];
+    case 'Shape': {
+      const vector = facts.vectors.get(node.outputs[0] ?? '');
+      return [vector ? [vector.length] : undefined];
+    }
     case 'Size':
       return [[]];
     case 'Add': case 'Sub': case 'Mul': case 'Div': case 'Pow':
@@ -207,7 +242,7 @@ function reducedShape(node: GraphNode, x: Shape | undefined, axes: readonly numb
   return keep ? x.map((dim, i) => (gone.has(i) ? 1 : dim)) : x.filter((_, i) => !gone.has(i));
 }
 
-function reshapedShape(x: Shape | undefined, target: readonly number[] | undefined, targetShape: Shape | undefined, zeroIsZero: boolean, stem: string): Shape | undefined {
+function reshapedShape(x: Shape | undefined, target: readonly Dimension[] | undefined, targetShape: Shape | undefined, zeroIsZero: boolean, stem: string): Shape | undefined {
   if (!target) {
     const rank = targetShape?.[0];
     return typeof rank === 'number' ? named(rank, stem) : undefined;
@@ -215,20 +250,8 @@ function reshapedShape(x: Shape | undefined, target: readonly number[] | undefin
   const dims: Dimension[] = target.map((dim, i) => (dim === 0 && !zeroIsZero ? (x?.[i] ?? `${stem}#${i}`) : dim));
   const free = dims.indexOf(-1);
   if (free < 0) return dims;
-  // The open dimension is the quotient of what is left when equal factors cancel.
-  const left = [...(x ?? [`${stem}#?`])];
-  let divisor = 1;
-  for (const dim of dims) {
-    if (dim === -1) continue;
-    const same = left.indexOf(dim);
-    if (same >= 0) left.splice(same, 1);
-    else if (typeof dim === 'number') divisor *= dim;
-    else left.push(`${stem}#?`);
-  }
-  const numbers = left.filter((dim) => typeof dim === 'number').reduce((product, dim) => product * dim, 1);
-  const names = left.filter((dim) => typeof dim === 'string');
-  if (names.length === 0) dims[free] = numbers / divisor;
-  else dims[free] = names.length === 1 && numbers === divisor ? names[0]! : `${stem}#${free}`;
+  const rest = dims.filter((_, i) => i !== free);
+  dims[free] = (x && divide(multiply(x), multiply(rest))) ?? `${stem}#${free}`;
   return dims;
 }
 
@@ -247,11 +270,8 @@ function concatShape(node: GraphNode, inputs: readonly (Shape | undefined)[], st
   const known = inputs.find((shape) => shape !== undefined);
   if (!known) return undefined;
   const axis = normalizeAxis(intAttribute(node, 'axis', 0), known.length);
-  let sum: Dimension = 0;
-  for (const shape of inputs) {
-    const dim = shape?.[axis];
-    sum = typeof dim === 'number' && typeof sum === 'number' ? sum + dim : `${stem}#${axis}`;
-  }
+  const parts = inputs.map((shape) => shape?.[axis]);
+  const sum = parts.every((dim) => dim !== undefined) ? add(parts) : `${stem}#${axis}`;
   return known.map((dim, i) => (i === axis ? sum : dim));
 }
 

@@ -184,7 +184,7 @@ export class FrozenModel {
 
 /** Forward and backward use the same mapped matrices; packed copies would double the memory (EXPERIMENTS.md). */
 export function sessionOptions(threads: number | undefined): SessionOptions {
-  return { prepack: false, memoryPattern: false, ...(threads === undefined ? {} : { threads }) };
+  return { prepack: false, memoryPattern: false, arena: false, ...(threads === undefined ? {} : { threads }) };
 }
 
 export function feedsOf(parameters: Parameters, names: readonly string[]): Record<string, RunTensor> {

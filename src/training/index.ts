@@ -12,7 +12,6 @@ export { settingsFrom, trainSettings } from './option-list.ts';
 export type { TrainSetting } from './option-list.ts';
 export type { Recall } from './recall.ts';
 export { recallOf } from './recall.ts';
-export type { Random } from './random.ts';
 export { drawPlot } from './plot.ts';
 export type { Plot, PlotLine } from './plot.ts';
 export { createRandom } from './random.ts';

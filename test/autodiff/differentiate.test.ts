@@ -118,3 +118,17 @@ test.each([1, 2, 3])('the gradient of a small transformer equals central differe
   expect(error).toBeLessThan(1e-3);
   expect(Math.max(...gradients['x']!.map(Math.abs))).toBeGreaterThan(0.01);
 });
+
+test('shapes that pass through grouped heads stay known: nothing is compared at run time', async () => {
+  const grouped = (graph: GraphBuilder, v: Readonly<Record<string, Value>>): Value => {
+    // [b, 4, s, 3] -> [b, 2, 2·s, 3] and back, with a mask laid under itself and a residual sum.
+    const queries = graph.op('Reshape', [v['x']!, graph.ints([0, 2, -1, 3])]);
+    const masked = graph.op('Add', [queries, graph.op('Concat', [v['mask']!, v['mask']!], { axis: 2 })]);
+    return graph.op('Mul', [graph.op('Reshape', [graph.op('Tanh', [masked]), graph.ints([0, 4, -1, 3])]), v['x']!]);
+  };
+  const variables = { x: { dims: [2, 4, 5, 3], open: ['b', 4, 's', 3] }, mask: { dims: [1, 1, 5, 3], open: [1, 1, 's', 3] } };
+  expect((await checkGradients(variables, grouped)).error).toBeLessThan(1e-3);
+  const graph = new GraphBuilder('grouped');
+  graph.output(grouped(graph, { x: graph.input('x', 'float32', variables.x.open), mask: graph.input('mask', 'float32', variables.mask.open) }), 'y', 'float32', variables.x.open);
+  expect(differentiate(graph.build(), { cotangents: { y: 'g' }, wrt: ['x', 'mask'] }).nodes.filter(({ op }) => op === 'NonZero')).toEqual([]);
+});

@@ -27,6 +27,8 @@ export interface SessionOptions {
   /** Off: matrices are used where they lie in the mapped file (training, large fp32 models). Default on. */
   readonly prepack?: boolean;
   readonly memoryPattern?: boolean;
+  /** Off: memory of a run goes back to the system when it ends, instead of staying at its peak. Default on. */
+  readonly arena?: boolean;
   /** More of ONNX Runtime's own options. */
   readonly extra?: Readonly<Record<string, string>>;
 }
@@ -71,6 +73,7 @@ export async function openSession(model: Uint8Array, options: SessionOptions = {
     graphOptimizationLevel: 'all',
     logSeverityLevel: 3,
     enableMemPattern: options.memoryPattern ?? true,
+    enableCpuMemArena: options.arena ?? true,
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
     extra: nested(extra),
   }).catch((cause: unknown) => {

@@ -14,7 +14,7 @@ export function retGraph(weights: LanguageModelWeights, textLayers: readonly num
   const graph = new GraphBuilder('ret');
   const row = graph.input('ret_embedding', 'float32', [embedSize]);
   const positions = graph.input('position_ids', 'int64', ['B', 1]);
-  const mask = graph.input('mask', 'float32', ['B', 1, 1, 'TS']);
+  const mask = graph.input('mask', 'float32', ['B', 1, 1, '(1+T)']);
   const splitSizes = graph.input('split_sizes', 'int64', [2]);
   const shape = graph.op('Concat', [graph.op('Shape', [positions]), graph.ints([embedSize])], { axis: 0 });
   const embeds = graph.op('Expand', [row, shape], {}, { name: 'embeds' });
