@@ -46,7 +46,7 @@ interface Ended {
 }
 
 function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [bin, 'models', ...args], { env: { ...process.env, HF_ENDPOINT: hub.endpoint, FROMAGE_DATA_DIR: join(root, 'data'), NO_COLOR: '1', ...environment } });
+  const child = spawn(process.execPath, [bin, 'models', ...args], { env: { ...process.env, HF_ENDPOINT: hub.endpoint, FROMAGE_DATA_DIR: join(root, 'data'), NO_COLOR: '1', ...environment }, timeout: 50_000, killSignal: 'SIGKILL' });
   let out = '';
   let err = '';
   child.stdout.on('data', (data: Buffer) => (out += data.toString()));
