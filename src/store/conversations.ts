@@ -4,8 +4,8 @@ import type { Chat, Conversation, ConversationStore, User } from '../chat/contra
 import { FromageError } from '../errors.ts';
 import type { Database, Transaction } from './database.ts';
 import { answerMethods } from './answers.ts';
-import { fromTime, fromTimeOrNull, toText, toTextOrNull, toTime } from './rows.ts';
-import { deleteTurns, insertTurn, linkMessages, partRows, turnOf, withParts } from './turns.ts';
+import { fromTime, fromTimeOrNull, inPages, toText, toTextOrNull, toTime } from './rows.ts';
+import { type TurnRow, deleteTurns, insertTurn, linkMessages, partRows, turnOf, withParts } from './turns.ts';
 
 interface ConversationRow {
   readonly id: string;
@@ -129,13 +129,18 @@ export function createConversations(database: Database): ConversationStore {
         await t.conversation.updateMany({ where: { id: conversationId }, data: { updatedAt: toTime(Date.now()) } });
         const question = await t.turn.findFirst({ where: { conversationId, role: 'user' }, orderBy: { seq: 'desc' } });
         if (!question) return [];
-        const rows = await t.turn.findMany({ where: { conversationId, seq: { gte: question.seq } }, orderBy: { seq: 'asc' }, include: withParts });
+        const rows = await inPages<TurnRow>(Infinity, (take, last) => t.turn.findMany({ where: { conversationId, seq: last ? { gt: last.seq } : { gte: question.seq } }, orderBy: { seq: 'asc' }, take, include: withParts }));
         await deleteTurns(t, rows.map((row) => row.id));
         return rows.map(turnOf);
       }),
 
     turns: (conversationId, limit = 200) =>
-      database.read(async (client) => (await client.turn.findMany({ where: { conversationId }, orderBy: { seq: 'desc' }, take: limit, include: withParts })).map(turnOf).reverse()),
+      database.read(async (client) => {
+        const rows = await inPages<TurnRow>(limit, (take, last) =>
+          client.turn.findMany({ where: { conversationId, ...(last ? { seq: { lt: last.seq } } : {}) }, orderBy: { seq: 'desc' }, take, include: withParts }),
+        );
+        return rows.map(turnOf).reverse();
+      }),
 
     turn: (id) => database.read(async (client) => {
       const row = await client.turn.findUnique({ where: { id }, include: withParts });

@@ -6,7 +6,7 @@ import type { ForgetReport } from '../chat/contracts.ts';
 import type { Database, Transaction } from './database.ts';
 import type { Files } from './files.ts';
 import { placesOf } from './places.ts';
-import { toTime } from './rows.ts';
+import { chunks, inPages, toTime } from './rows.ts';
 import { dropTrainRows } from './train-rows.ts';
 
 interface Removed extends Omit<ForgetReport, 'files'> {
@@ -23,7 +23,8 @@ async function clearQueues(t: Transaction, user: { id: string; platform: string;
   await t.inboxUpdate.updateMany({ where: { ...mine, state: 'running' }, data: blank });
   await t.inboxUpdate.updateMany({ where: { ...mine, state: { in: ['waiting', 'dead'] } }, data: { ...blank, state: 'done', error: null, finishedAt: toTime(Date.now()) } });
   await t.inboxUpdate.deleteMany({ where: { lane: { in: [...lanes] }, state: 'done' } });
-  await t.outboxMessage.deleteMany({ where: { OR: [{ userId: user.id }, { chatId: { in: [...chatIds] } }, { turnId: { in: [...turnIds] } }] } });
+  await t.outboxMessage.deleteMany({ where: { OR: [{ userId: user.id }, { chatId: { in: [...chatIds] } }] } });
+  for (const some of chunks(turnIds)) await t.outboxMessage.deleteMany({ where: { turnId: { in: [...some] } } });
   const busy = await t.inboxUpdate.findMany({ where: { lane: { in: [...lanes] } }, select: { lane: true } });
   const keep = new Set(busy.map((row) => row.lane));
   await t.lane.deleteMany({ where: { key: { in: lanes.filter((lane) => !keep.has(lane)) } } });
@@ -34,8 +35,10 @@ async function clearPictures(t: Transaction, userId: string, tenants: readonly s
   const rows = await t.picture.findMany({ where: { OR: [{ addedById: userId }, { tenant: { in: [...tenants] } }] }, select: { id: true, imageHash: true } });
   const ids = rows.map((row) => row.id);
   // Others were shown them: their conversations keep that something was shown, not what.
-  await t.turnPart.updateMany({ where: { pictureId: { in: ids } }, data: { imageHash: null, alt: null } });
-  await t.picture.deleteMany({ where: { id: { in: ids } } });
+  for (const some of chunks(ids)) {
+    await t.turnPart.updateMany({ where: { pictureId: { in: [...some] } }, data: { imageHash: null, alt: null } });
+    await t.picture.deleteMany({ where: { id: { in: [...some] } } });
+  }
   const images = await t.image.findMany({ where: { addedById: userId }, select: { hash: true } });
   // Bytes that others refer to as well stay, without what this person said of them.
   await t.image.updateMany({ where: { addedById: userId }, data: { addedById: null, alt: null, caption: null, source: null, licence: null } });
@@ -59,15 +62,19 @@ async function removeRows(t: Transaction, userId: string): Promise<Removed> {
   const chatIds = privateChats.map((chat) => chat.id);
 
   const which = { OR: [{ authorId: userId }, { conversation: { chatId: { in: chatIds } } }, { answer: { question: { OR: [{ authorId: userId }, { parts: { some: { quotedId: userId } } }] } } }] };
-  const turns = await t.turn.findMany({ where: which, select: { id: true, role: true, parts: { select: { imageHash: true } }, answer: { select: { id: true } } } });
+  const select = { id: true, role: true, parts: { select: { imageHash: true } }, answer: { select: { id: true } } } as const;
+  const find = (take: number, after: string | undefined) => t.turn.findMany({ where: { ...which, ...(after === undefined ? {} : { id: { gt: after } }) }, orderBy: { id: 'asc' }, take, select });
+  const turns = await inPages<Awaited<ReturnType<typeof find>>[number]>(Infinity, (take, last) => find(take, last?.id));
   const turnIds = turns.map((turn) => turn.id);
   await clearQueues(t, user, chatIds, lanes, turnIds);
   const pictures = await clearPictures(t, userId, tenants);
 
   const byPerson = await dropTrainRows(t, { userId });
-  const byPicture = await dropTrainRows(t, { pictureId: { in: pictures.ids } });
+  const byPicture = [];
+  for (const some of chunks(pictures.ids)) byPicture.push(await dropTrainRows(t, { pictureId: { in: [...some] } }));
+  const dropped = [byPerson, ...byPicture];
 
-  await t.turn.deleteMany({ where: { id: { in: turnIds } } });
+  for (const some of chunks(turnIds)) await t.turn.deleteMany({ where: { id: { in: [...some] } } });
   // Words and pictures of this person that others quoted.
   const quotations = await t.turnPart.findMany({ where: { quotedId: userId }, select: { imageHash: true } });
   await t.turnPart.deleteMany({ where: { quotedId: userId } });
@@ -85,10 +92,10 @@ async function removeRows(t: Transaction, userId: string): Promise<Removed> {
     pictures: pictures.ids.length,
     votes,
     consents,
-    trainRows: byPerson.rows + byPicture.rows,
+    trainRows: dropped.reduce((sum, one) => sum + one.rows, 0),
     pictureIds: pictures.ids,
-    adapters: [...new Set([...byPerson.adapters, ...byPicture.adapters])].sort(),
-    hashes: [...[...turns.flatMap((turn) => turn.parts), ...quotations].flatMap((part) => part.imageHash ?? []), ...pictures.hashes, ...byPerson.hashes, ...byPicture.hashes],
+    adapters: [...new Set(dropped.flatMap((one) => one.adapters))].sort(),
+    hashes: [...[...turns.flatMap((turn) => turn.parts), ...quotations].flatMap((part) => part.imageHash ?? []), ...pictures.hashes, ...dropped.flatMap((one) => one.hashes)],
   };
 }
 

@@ -5,7 +5,7 @@ import { FromageError } from '../errors.ts';
 import type { JsonValue } from '../chat/contracts.ts';
 import type { Client, Database } from './database.ts';
 import { type Files, pathOf } from './files.ts';
-import { fromJson, fromJsonOrNull } from './rows.ts';
+import { chunks, fromJson, fromJsonOrNull, inPages } from './rows.ts';
 import { placesOf } from './places.ts';
 
 const extensions: Readonly<Record<string, string>> = { 'image/jpeg': 'jpg', 'image/png': 'png', 'image/webp': 'webp', 'image/gif': 'gif', 'image/avif': 'avif' };
@@ -32,16 +32,23 @@ async function gather(client: Client, userId: string) {
   const { privateChats, lanes, tenants } = await placesOf(client, user);
   const chatIds = privateChats.map((chat) => chat.id);
   const parts = { orderBy: { position: 'asc' } } as const;
-  const turns = await client.turn.findMany({
-    where: { OR: [{ authorId: userId }, { conversation: { chatId: { in: chatIds } } }] },
-    orderBy: [{ createdAt: 'asc' }, { seq: 'asc' }],
-    include: { parts, messages: true, conversation: { include: { chat: true } }, answers: { include: { turn: { include: { parts } }, rets: true, shown: true } } },
-  });
-  const pictures = await client.picture.findMany({ where: { OR: [{ addedById: userId }, { tenant: { in: [...tenants] } }] }, include: { tags: true, pooled: true, vectors: true } });
-  const trainRows = await client.trainRow.findMany({ where: { OR: [{ userId }, { pictureId: { in: pictures.map((picture) => picture.id) } }] } });
+  const after = (last: { id: string } | undefined) => (last ? { id: { gt: last.id } } : {});
+  const include = { parts, messages: true, conversation: { include: { chat: true } }, answers: { include: { turn: { include: { parts } }, rets: true, shown: true } } } as const;
+  const mine = { OR: [{ authorId: userId }, { conversation: { chatId: { in: chatIds } } }] };
+  const findTurns = (take: number, last: { id: string } | undefined) => client.turn.findMany({ where: { ...mine, ...after(last) }, orderBy: { id: 'asc' }, take, include });
+  const turns = await inPages<Awaited<ReturnType<typeof findTurns>>[number]>(Infinity, findTurns);
+  turns.sort((a, b) => Number(a.createdAt - b.createdAt) || a.seq - b.seq);
+
+  const added = { OR: [{ addedById: userId }, { tenant: { in: [...tenants] } }] };
+  const findPictures = (take: number, last: { id: string } | undefined) => client.picture.findMany({ where: { ...added, ...after(last) }, orderBy: { id: 'asc' }, take, include: { tags: true, pooled: true, vectors: true } });
+  const pictures = await inPages<Awaited<ReturnType<typeof findPictures>>[number]>(Infinity, findPictures);
+
+  const trainRows = await client.trainRow.findMany({ where: { userId } });
+  for (const some of chunks(pictures)) trainRows.push(...(await client.trainRow.findMany({ where: { pictureId: { in: some.map((picture) => picture.id) }, OR: [{ userId: null }, { userId: { not: userId } }] } })));
   const quotations = await client.turnPart.findMany({ where: { quotedId: userId } });
   const hashes = new Set([...turns.flatMap((turn) => turn.parts), ...quotations, ...pictures, ...trainRows].flatMap((row) => row.imageHash ?? []));
-  const images = await client.image.findMany({ where: { OR: [{ addedById: userId }, { hash: { in: [...hashes] } }] } });
+  const images = await client.image.findMany({ where: { addedById: userId } });
+  for (const some of chunks([...hashes])) images.push(...(await client.image.findMany({ where: { hash: { in: [...some] }, OR: [{ addedById: null }, { addedById: { not: userId } }] } })));
   const scopes = [`user:${userId}`, ...tenants];
   return {
     images,

@@ -3,11 +3,11 @@
 import type { NewPicture, PictureFilter, PictureRow, PictureStore, PictureValues } from '../retrieval/contracts.ts';
 import type { Client, Database, Transaction } from './database.ts';
 import type { Files } from './files.ts';
+import type { Prisma } from './generated/sqlite/client.ts';
 import { dropTrainRows } from './train-rows.ts';
-import { chunks, fromBytes, fromJson, fromTime, toBytes, toJson, toText, toTextOrNull, toTime } from './rows.ts';
+import { chunks, fromBytes, fromJson, fromTime, inPages, toBytes, toJson, toText, toTextOrNull, toTime } from './rows.ts';
 
 const withTags = { tags: { orderBy: { tag: 'asc' } } } as const;
-const step = 500;
 const activeSetting = { scope: 'store', key: 'active-projection' };
 
 type Row = Awaited<ReturnType<typeof findMany>>[number];
@@ -65,17 +65,6 @@ const rowOf = (picture: NewPicture) => ({
 
 const valuesOf = (row: { pictureId: string; values: Uint8Array }): PictureValues => ({ id: row.pictureId, values: fromBytes(row.values) });
 
-/** Rows with their tags in steps: the tags of one step are asked for by id, and a statement has room for so many. */
-async function inSteps(limit: number, after: string | undefined, read: (after: string | undefined, take: number) => Promise<PictureRow[]>): Promise<PictureRow[]> {
-  const rows: PictureRow[] = [];
-  for (;;) {
-    const take = Math.min(step, limit - rows.length);
-    const some = take > 0 ? await read(rows.at(-1)?.id ?? after, take) : [];
-    rows.push(...some);
-    if (some.length < step) return rows;
-  }
-}
-
 /** Bits in which two hashes of 16 hex digits differ. */
 export function hammingDistance(a: string, b: string): number {
   let bits = BigInt(`0x${a}`) ^ BigInt(`0x${b}`);
@@ -110,6 +99,12 @@ export function createPictures(database: Database, files: Files): PictureStore {
       .sort((a, b) => a.distance - b.distance)
       .map(({ row }) => row);
 
+  const list = (client: Client, where: Prisma.PictureWhereInput, after: string | undefined, limit: number) =>
+    inPages<Row>(limit, (take, last) => {
+      const from = last?.id ?? after;
+      return client.picture.findMany({ where: { ...where, ...(from === undefined ? {} : { id: { gt: from } }) }, orderBy: { id: 'asc' }, take, include: withTags });
+    });
+
   return {
     add: (pictures) =>
       database.write(async (t) => {
@@ -132,7 +127,7 @@ export function createPictures(database: Database, files: Files): PictureStore {
       }),
 
     list: (filter, { after, limit = 1000 } = {}) =>
-      database.read((client) => inSteps(limit, after, async (from, take) => (await client.picture.findMany({ where: { ...whereOf(filter), ...(from === undefined ? {} : { id: { gt: from } }) }, orderBy: { id: 'asc' }, take, include: withTags })).map(pictureOf))),
+      database.read(async (client) => (await list(client, whereOf(filter), after, limit)).map(pictureOf)),
 
     count: (filter) => database.read((client) => client.picture.count({ where: whereOf(filter) })),
 
@@ -209,11 +204,7 @@ export function createPictures(database: Database, files: Files): PictureStore {
     }),
 
     withoutPooled: (encoder, { after, limit = 1000 } = {}) =>
-      database.read((client) =>
-        inSteps(limit, after, async (from, take) =>
-          (await client.picture.findMany({ where: { dead: false, pooled: { none: { encoder } }, ...(from === undefined ? {} : { id: { gt: from } }) }, orderBy: { id: 'asc' }, take, include: withTags })).map(pictureOf),
-        ),
-      ),
+      database.read(async (client) => (await list(client, { dead: false, pooled: { none: { encoder } } }, after, limit)).map(pictureOf)),
 
     async putVectors(projection, values) {
       await database.write(async (t) => {

@@ -30,7 +30,26 @@ export function fromBytes(bytes: Uint8Array): Float32Array {
   return new Float32Array(copy.buffer);
 }
 
+/** Rows that one query with children may give: SQLite takes 999 values in a statement, one per parent. */
+export const pageSize = 500;
+
 /** In pieces, because a statement takes a bounded number of values. */
-export function* chunks<T>(list: readonly T[], size = 500): Generator<readonly T[]> {
+export function* chunks<T>(list: readonly T[], size = pageSize): Generator<readonly T[]> {
   for (let start = 0; start < list.length; start += size) yield list.slice(start, start + size);
+}
+
+/**
+ * Reads up to `limit` rows page by page.
+ *
+ * @param read gives the next rows, at most `take`, behind the last row of the page before
+ */
+export async function inPages<T>(limit: number, read: (take: number, last: T | undefined) => Promise<readonly T[]>): Promise<T[]> {
+  const rows: T[] = [];
+  while (rows.length < limit) {
+    const take = Math.min(pageSize, limit - rows.length);
+    const page = await read(take, rows.at(-1));
+    rows.push(...page);
+    if (page.length < take) break;
+  }
+  return rows;
 }

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { NewTurn, Turn, TurnPart } from '../chat/contracts.ts';
 import type { Transaction } from './database.ts';
-import { fromTime, fromTimeOrNull, toText, toTextOrNull, toTime } from './rows.ts';
+import { chunks, fromTime, fromTimeOrNull, toText, toTextOrNull, toTime } from './rows.ts';
 
 interface PartRow {
   readonly type: string;
@@ -13,7 +13,7 @@ interface PartRow {
   readonly quotedId: string | null;
 }
 
-interface TurnRow {
+export interface TurnRow {
   readonly id: string;
   readonly conversationId: string;
   readonly seq: number;
@@ -83,6 +83,8 @@ export async function insertTurn(transaction: Transaction, conversationId: strin
 
 /** Deletes turns with the answers to them (and those answers' own turns). */
 export async function deleteTurns(transaction: Transaction, ids: readonly string[]): Promise<void> {
-  const answers = await transaction.answer.findMany({ where: { questionTurnId: { in: [...ids] } }, select: { turnId: true } });
-  await transaction.turn.deleteMany({ where: { id: { in: [...ids, ...answers.map((answer) => answer.turnId)] } } });
+  for (const some of chunks(ids)) {
+    await transaction.turn.deleteMany({ where: { answer: { questionTurnId: { in: [...some] } } } });
+    await transaction.turn.deleteMany({ where: { id: { in: [...some] } } });
+  }
 }

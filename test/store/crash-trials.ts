@@ -45,6 +45,7 @@ export interface CrashFigures {
   readonly acknowledged: number;
   readonly sent: number;
   readonly unknown: number;
+  readonly dead: number;
 }
 
 /** Kills a working process at random moments, then lets one finish and counts. */
@@ -79,9 +80,20 @@ export async function killTrials(trials: number, mostMs: number): Promise<CrashF
   const store = await openStore({ dataDir: folder });
   await store.outbox.sweep();
   const chat = await store.conversations.ensureChat({ platform: 'test', externalId: 'chat', kind: 'group' });
-  for (let claim; (claim = await store.inbox.claimNext({ owner: 'end', leaseMs: 60_000 })); ) {
-    await store.inbox.complete(claim, [{ key: `answer ${claim.updateId}`, platform: 'test', chatId: chat.id, lane: claim.lane, payload: claim.payload }]);
+  const workOff = async () => {
+    for (let claim; (claim = await store.inbox.claimNext({ owner: 'end', leaseMs: 60_000 })); ) {
+      await store.inbox.complete(claim, [{ key: `answer ${claim.updateId}`, platform: 'test', chatId: chat.id, lane: claim.lane, payload: claim.payload }]);
+    }
+  };
+  await workOff();
+  // What a process died over eight times waits for a person's word: given here.
+  const dead = await store.inbox.deadLetters(10_000);
+  for (const letter of dead) {
+    expect(letter).toMatchObject({ attempts: 8, error: 'the process ended while working on it' });
+    expect(await store.outbox.find(`answer ${letter.updateId}`)).toBeNull();
+    expect(await store.inbox.retryDead(letter.id)).toBe(true);
   }
+  await workOff();
   const platform = join(folder, 'platform.txt');
   const sent = existsSync(platform) ? readFileSync(platform, 'utf8').trim().split('\n') : [];
   const unknown = (await store.outbox.unknown(100_000)).map((one) => one.key);
@@ -103,5 +115,5 @@ export async function killTrials(trials: number, mostMs: number): Promise<CrashF
   const answers = new Set([...sent, ...unknown, ...waiting]);
   expect([...acknowledged].filter((id) => !answers.has(`answer ${id}`))).toEqual([]);
   expect(acknowledged.size).toBeGreaterThan(0);
-  return { trials, acknowledged: acknowledged.size, sent: sent.length, unknown: unknown.length };
+  return { trials, acknowledged: acknowledged.size, sent: sent.length, unknown: unknown.length, dead: dead.length };
 }
