@@ -139,14 +139,16 @@ export class DiscordPlatform implements ChatPlatform {
       attachments.push({ id: String(files.length), filename: name, description });
       files.push({ data: Buffer.from(bytes), name, contentType: mimeType });
     }
-    const file = unit.body.file as { name: string; mimeType: string; exportOf: string } | undefined;
+    const file = unit.body.file as { name: string; mimeType: string; exportOf: string; tooBig: string } | undefined;
+    let content = String(unit.body.content ?? '');
     if (file) {
       const bytes = await bytesOf({ kind: 'mydata', id: file.exportOf });
-      if (!bytes || bytes.length > 10_485_760) throw new DeliveryError({ code: 'DISCORD_REFUSED', what: 'the export is gone or larger than 10 MiB', outcome: 'refused' });
-      attachments.push({ id: String(files.length), filename: file.name, description: '' });
-      files.push({ data: Buffer.from(bytes), name: file.name, contentType: file.mimeType });
+      if (!bytes || bytes.length > 10_485_760) content = file.tooBig;
+      else {
+        attachments.push({ id: String(files.length), filename: file.name, description: '' });
+        files.push({ data: Buffer.from(bytes), name: file.name, contentType: file.mimeType });
+      }
     }
-    const content = String(unit.body.content ?? '');
     return {
       files,
       body: {

@@ -1,7 +1,7 @@
 // Lays a reply out in Discord's forms and limits: messages of 2,000 units and 10 files, alt text of 1,024,
 // rows of 5 buttons. Text is escaped so that nothing in it becomes markup or a mention.
 import type { JsonObject, JsonValue } from '../../src/chat/contracts.ts';
-import { type AnswerPicture, type ButtonAction, creditLine, findFences, type OutUnit, type Reply, type ReplyButton, splitText } from '../../src/chat/index.ts';
+import { type AnswerPicture, type ButtonAction, creditLine, findFences, type OutUnit, type Reply, type ReplyButton, say, splitText } from '../../src/chat/index.ts';
 
 export const discordLimits = { content: 2_000, files: 10, description: 1_024, customId: 100, buttonsPerRow: 5 } as const;
 
@@ -61,7 +61,7 @@ export function renderDiscord(reply: Reply): OutUnit[] {
         if (before) before.pictures = pictures;
         else add({ pictures });
       }
-    } else add({ file: { name: part.file.name, mimeType: part.file.mimeType, exportOf: part.file.exportOf } });
+    } else add({ file: { name: part.file.name, mimeType: part.file.mimeType, exportOf: part.file.exportOf, tooBig: say(reply.locale, 'mydata.tooBig') } });
   }
   const last = drafts.at(-1);
   return drafts.map((draft) => unitOf(draft, draft === last ? reply.buttons : [], reply));
@@ -88,7 +88,7 @@ function unitOf(draft: Draft, buttons: readonly ReplyButton[], reply: Reply): Ou
 function creditsOf(pictures: readonly AnswerPicture[], reply: Reply): string {
   const lines = new Set<string>();
   for (const picture of pictures) {
-    const line = creditLine({ ...picture, alt: '' }, reply.locale).trim().replace(/\s*\n\s*/g, ' · ');
+    const line = creditLine({ ...picture, alt: '' }, reply.locale).trim().replace(/\s*\n\s*/g, ' · ').replace(/\s+/g, ' ');
     if (line !== '') lines.add(`-# ${escapeText(shorten(line, 150)).replaceAll('`', '')}`);
   }
   let out = '';

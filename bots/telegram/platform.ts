@@ -66,7 +66,7 @@ export class TelegramPlatform implements ChatPlatform {
       }
       case 'file': {
         const bytes = await bytesOf({ kind: 'mydata', id: String(unit.body.exportOf) });
-        if (!bytes || bytes.length > 50_000_000) throw new DeliveryError({ code: 'TELEGRAM_REFUSED', what: 'the export is gone or larger than 50 MB', outcome: 'refused' });
+        if (!bytes || bytes.length > 50_000_000) return this.#sent(job, 'sendMessage', { ...base, text: String(unit.body.tooBig) });
         return this.#sent(job, 'sendDocument', { ...asForm(base), document: { source: Buffer.from(bytes), filename: String(unit.body.name) } });
       }
       default:

@@ -27,7 +27,7 @@ export function renderTelegram(reply: Reply): OutUnit[] {
   for (const part of reply.parts) {
     if (part.type === 'text') units.push(...textUnits(part.text).map((body) => ({ form: 'text', count: 1, ...preview, body })));
     else if (part.type === 'pictures') units.push(...pictureUnits(part.pictures, reply));
-    else units.push({ form: 'file', count: 1, body: { name: part.file.name, mimeType: part.file.mimeType, exportOf: part.file.exportOf } });
+    else units.push({ form: 'file', count: 1, body: { name: part.file.name, mimeType: part.file.mimeType, exportOf: part.file.exportOf, tooBig: say(reply.locale, 'mydata.tooBig') } });
   }
   if (reply.buttons.length === 0) return units;
   const markup: JsonObject = { inline_keyboard: [reply.buttons.map((button) => buttonOf(button))] };

@@ -117,7 +117,7 @@ function codePointLength(text: string, at: number): number {
 /** The best border in (from, to]: block, paragraph, line, sentence, word, grapheme, code point. */
 function chooseCut(text: string, from: number, to: number, fences: readonly Fence[]): number {
   const least = from + Math.floor((to - from) / 2);
-  const allowed = (at: number): boolean => at > from && at <= to && !fences.some((fence) => splitsMarker(fence, at));
+  const allowed = (at: number): boolean => at > from && at <= to && !fences.some((fence) => splitsMarker(fence, at)) && !makesMarker(text, at);
   const window = text.slice(from, to);
 
   const block = fences.findLast(({ start }) => start > least && start <= to)?.start;
@@ -148,6 +148,11 @@ function splitsMarker(fence: Fence, at: number): boolean {
   const inOpening = at > fence.start && at < fence.inner;
   const inClosing = at > fence.end && at < fence.stop;
   return inOpening || inClosing;
+}
+
+/** Backticks in the middle of a line would open a block once they stand at the beginning of a piece. */
+function makesMarker(text: string, at: number): boolean {
+  return text[at - 1] !== '\n' && /^ {0,3}`{3,}/.test(text.slice(at, at + 6));
 }
 
 function isLowSurrogate(text: string, at: number): boolean {

@@ -21,7 +21,7 @@ export type Store = Awaited<ReturnType<typeof openStore>>;
 export class SlowEngine implements Engine {
   readonly #engine: Engine;
   readonly requests: GenerateRequest[] = [];
-  /** Milliseconds before each piece of text. */
+  /** Milliseconds before each character. */
   delayMs = 0;
 
   constructor(engine: Engine) {
@@ -31,17 +31,23 @@ export class SlowEngine implements Engine {
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent> {
     this.requests.push(request);
     let text = '';
-    for await (const event of this.#engine.generate({ ...request, signal: undefined as never })) {
-      if (event.type === 'text') {
-        text += event.text;
-        if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+    const cancelled = (): GenerateEvent => {
+      const usage = { promptTokens: 0, cachedTokens: 0, newTokens: 0, droppedTurns: 0, queuedMs: 0, firstTokenMs: 0, totalMs: 0 };
+      return { type: 'end', reason: 'cancelled', text, tokenIds: [], seed: request.seed ?? 0, adapter: 'adapter', retProbability: 0, usage };
+    };
+    const { signal, ...rest } = request;
+    for await (const event of this.#engine.generate(this.delayMs > 0 || !signal ? rest : request)) {
+      if (event.type !== 'text' || this.delayMs === 0) {
+        if (signal?.aborted && event.type !== 'end') return yield cancelled();
+        yield event;
+        continue;
       }
-      if (request.signal?.aborted) {
-        const usage = { promptTokens: 0, cachedTokens: 0, newTokens: 0, droppedTurns: 0, queuedMs: 0, firstTokenMs: 0, totalMs: 0 };
-        yield { type: 'end', reason: 'cancelled', text, tokenIds: [], seed: request.seed ?? 0, adapter: 'adapter', retProbability: 0, usage };
-        return;
+      for (const piece of event.text) {
+        await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+        if (signal?.aborted) return yield cancelled();
+        text += piece;
+        yield { type: 'text', text: piece };
       }
-      yield event;
     }
   }
 

@@ -58,7 +58,6 @@ export const en = {
 
   'vote.up': 'Thank you! Noted as good.',
   'vote.down': 'Thank you. Noted as bad.',
-  'vote.taken': 'Vote taken back.',
   'vote.gone': 'I no longer have that answer.',
 
   'busy.position': 'I am busy; you are {position, selectordinal, one {#st} two {#nd} few {#rd} other {#th}} in the queue.',
@@ -132,7 +131,6 @@ export const en = {
   'forget.done': 'Deleted: {turns, plural, one {# message} other {# messages}}, {files, plural, one {# picture} other {# pictures}}, {votes, plural, one {# vote} other {# votes}}.',
   'forget.adapters': 'Trained on your data before: {adapters}.',
   'confirm.kept': 'Nothing was changed.',
-  'confirm.old': 'That question is too old; please ask again.',
 
   'help.intro': 'I am a bot that sees pictures and shows pictures. Write to me, mention me or reply to me; send pictures with your question.',
   'help.line': '/{command} — {description}',

@@ -59,7 +59,6 @@ export const ru: Messages = {
 
   'vote.up': 'Спасибо! Отмечено как хороший ответ.',
   'vote.down': 'Спасибо. Отмечено как плохой ответ.',
-  'vote.taken': 'Голос отозван.',
   'vote.gone': 'Этого ответа у меня больше нет.',
 
   'busy.position': 'Я занят; вы {position}-й в очереди.',
@@ -133,7 +132,6 @@ export const ru: Messages = {
   'forget.done': 'Удалено: {turns, plural, one {# сообщение} few {# сообщения} many {# сообщений} other {# сообщения}}, {files, plural, one {# картинка} few {# картинки} many {# картинок} other {# картинки}}, {votes, plural, one {# голос} few {# голоса} many {# голосов} other {# голоса}}.',
   'forget.adapters': 'Раньше на ваших данных обучены: {adapters}.',
   'confirm.kept': 'Ничего не изменено.',
-  'confirm.old': 'Этот вопрос устарел; повторите команду.',
 
   'help.intro': 'Я бот, который видит картинки и показывает картинки. Пишите мне, упоминайте меня или отвечайте мне; присылайте картинки вместе с вопросом.',
   'help.line': '/{command} — {description}',
