@@ -15,8 +15,8 @@ import { drawn } from './world.ts';
 
 const program = join(import.meta.dirname, 'processes', 'ingest.ts');
 
-/** Rounds of: ingest, `kill -9` a little after the `acks`-th acknowledgement, check that what was acknowledged is there. */
-export async function killTrials(kills: number, pictures: number): Promise<{ kills: number; acknowledgedAtKills: number[] }> {
+/** `midway`: kills that came before the last picture. Rounds of: ingest, `kill -9` a little after the `acks`-th acknowledgement, check that what was acknowledged is there. */
+export async function killTrials(kills: number, pictures: number): Promise<{ midway: number; acknowledgedAtKills: number[] }> {
   const folder = mkdtempSync(join(tmpdir(), 'fromage-kill-'));
   const dataDir = join(folder, 'data');
   const tar = join(folder, 'pictures.tar');
@@ -55,7 +55,7 @@ export async function killTrials(kills: number, pictures: number): Promise<{ kil
       await worker.close();
       await store.close();
     }
-    return { kills, acknowledgedAtKills };
+    return { midway: acknowledgedAtKills.filter((count) => count < pictures).length, acknowledgedAtKills };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -71,12 +71,12 @@ describe('the server', () => {
   });
 
   test.each([
-    ['slow', { delayMs: 2000 }, 'RETRIEVAL_QDRANT_DOWN'],
+    ['slow', { delayMs: 6000 }, 'RETRIEVAL_QDRANT_DOWN'],
     ['cutting connections', { cut: true }, 'RETRIEVAL_QDRANT_DOWN'],
     ['broken', { status: 500 }, 'RETRIEVAL_QDRANT'],
     ['asking for a key', { apiKey: 'x' }, 'RETRIEVAL_QDRANT_KEY'],
   ])('%s: an error that may pass, with words for a person, and all is well when it has passed', async (_what, fault, code) => {
-    const index = open('faults', { timeoutMs: 150 });
+    const index = open('faults', { timeoutMs: 1500 });
     await index.upsert([point(1, [...randomVector(1)])]);
     fake.fault = fault;
     await expect(index.query(query)).rejects.toMatchObject({ code, retryable: true, userMessage: expect.any(String) });
@@ -119,7 +119,7 @@ describe('a gallery on Qdrant', () => {
 
   beforeAll(async () => {
     world = await openWorld();
-    gallery = await world.open({ createIndex: (dim, key) => new QdrantIndex(dim, key, { url: fake.url, timeoutMs: 500 }), onError: (error) => errors.push(error) });
+    gallery = await world.open({ createIndex: (dim, key) => new QdrantIndex(dim, key, { url: fake.url, timeoutMs: 3000 }), onError: (error) => errors.push(error) });
     await add(1);
     await add(2);
   }, 60_000);
@@ -176,7 +176,7 @@ describe('a gallery on Qdrant', () => {
 
   test('a program that starts while the server is down serves words, and pictures when it is back', async () => {
     await fake.close();
-    const late = await world.open({ createIndex: (dim, key) => new QdrantIndex(dim, key, { url: fake.url, timeoutMs: 500 }), onError: (error) => errors.push(error) });
+    const late = await world.open({ createIndex: (dim, key) => new QdrantIndex(dim, key, { url: fake.url, timeoutMs: 3000 }), onError: (error) => errors.push(error) });
     const vector = await vectorOf(await drawn(2));
     await expect(late.find({ vector, filter, limit: 1 })).rejects.toMatchObject({ code: 'RETRIEVAL_QDRANT_DOWN' });
     await fake.reopen();

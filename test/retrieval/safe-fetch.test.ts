@@ -23,7 +23,7 @@ beforeAll(async () => {
     if (path === '/drip') {
       response.writeHead(200);
       const timer = setInterval(() => response.write('x'), 20);
-      request.on('close', () => clearInterval(timer));
+      response.on('close', () => clearInterval(timer));
       return;
     }
     if (path === '/endless') {
