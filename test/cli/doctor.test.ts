@@ -4,8 +4,11 @@ import { appendFileSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { writeTinyFromage } from '../tiny/fromage.ts';
+
+// Each case starts several programs; beside other work that takes a while.
+jest.setTimeout(180_000);
 
 const bin = resolve(import.meta.dirname, '../../bin/fromage.mjs');
 

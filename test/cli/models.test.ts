@@ -3,11 +3,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { runGolden } from '../../src/evaluation/index.ts';
 import { loadFromage } from '../../src/model/index.ts';
 import { type FakeHub, startFakeHub } from '../fakes/hub/hub.ts';
 import { writeTinyFromage } from '../tiny/fromage.ts';
+
+// Each case starts several programs; beside other work that takes a while.
+jest.setTimeout(180_000);
 
 const bin = resolve(import.meta.dirname, '../../bin/fromage.mjs');
 const golden = resolve(import.meta.dirname, '../../../shared/golden/fromage-k1');
