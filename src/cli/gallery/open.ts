@@ -80,7 +80,7 @@ export async function openGalleryOf(config: Config, options: OpenOptions = {}): 
         encode: (images) => engine.encodeImages(images),
         decoder: worker,
         ...indexOptions(config),
-        fetchPicture: (url) => fetcher.fetch(url),
+        fetchPicture: (url, signal) => fetcher.fetch(url, signal),
         ...(options.fixed ? { fixed: await options.fixed(engine) } : {}),
         refreshMs: 0,
       },

@@ -7,10 +7,12 @@ import type { PictureDecoder } from './take-pictures.ts';
 /** An address that failed for a reason that may pass is left alone for this long. */
 const pauseMs = 600_000;
 const maxPaused = 10_000;
+/** Somebody waits for the answer: a slow host is passed over for the next best picture. */
+const showWithinMs = 5000;
 const denyDistance = 8;
 
 /** @throws FromageError; not `retryable` means that there is no picture at the address any more */
-export type FetchPicture = (url: string) => Promise<Uint8Array>;
+export type FetchPicture = (url: string, signal: AbortSignal) => Promise<Uint8Array>;
 
 export interface LinkParts {
   readonly pictures: PictureStore;
@@ -45,7 +47,7 @@ export class LinkedPictures {
   async #fetch(row: PictureRow, url: string, fetchPicture: FetchPicture): Promise<PictureRow | null> {
     const { pictures, files, decoder } = this.#parts;
     try {
-      const clean = await decoder.sanitize(await fetchPicture(url));
+      const clean = await decoder.sanitize(await fetchPicture(url, AbortSignal.timeout(showWithinMs)));
       const perceptualHash = await decoder.perceptualHash(clean.bytes);
       if (await pictures.isDenied(perceptualHash, denyDistance)) return await this.#bury(row.id);
       const { mimeType, width, height } = clean;
