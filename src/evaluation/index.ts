@@ -12,6 +12,10 @@ export { evaluateDialogue, judgeDialogue, loadDialogueSet } from './tasks/dialog
 export type { DialogueFigures, DialogueLine, DialogueOptions, DialogueResult } from './tasks/dialogue.ts';
 export { evaluateRetrieval } from './tasks/retrieval.ts';
 export type { RetrievalFigures, RetrievalOptions, RetrievalResult } from './tasks/retrieval.ts';
+export { evaluateVisdial } from './tasks/visdial.ts';
+export type { VisdialFigures, VisdialOptions, VisdialResult } from './tasks/visdial.ts';
+export { evaluateVist } from './tasks/vist.ts';
+export type { VistFigures, VistOptions, VistResult } from './tasks/vist.ts';
 export type { CaptionedPicture, Comparison, EvaluationOptions, EvaluationProgress, Intervals, QueryForm, Recalls } from './types.ts';
 export { evaluationTasks } from './contracts.ts';
 export type { EvaluationTask } from './contracts.ts';

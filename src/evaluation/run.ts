@@ -5,14 +5,20 @@ import { adapterOf } from './data/embed.ts';
 import { renderReport } from './report/page.ts';
 import { runCaptioning } from './runs/captioning.ts';
 import { runDialogue } from './runs/dialogue.ts';
+import { runPrompting } from './runs/prompting.ts';
 import { runRetrieval } from './runs/retrieval.ts';
+import { runVisdial } from './runs/visdial.ts';
+import { runVist } from './runs/vist.ts';
 import type { RunOutcome, RunRequest } from './runs/types.ts';
 
 const tasks = {
   retrieval: runRetrieval,
   captioning: runCaptioning,
+  vist: runVist,
+  visdial: runVisdial,
   dialogue: runDialogue,
-} satisfies Record<string, (engine: Engine, request: RunRequest) => Promise<RunOutcome>>;
+  prompting: runPrompting,
+} satisfies Record<EvaluationTask, (engine: Engine, request: RunRequest) => Promise<RunOutcome>>;
 
 export interface EvaluationOutcome {
   /** One flat object: task, figures, what was evaluated with what. */

@@ -7,7 +7,6 @@ import { openJournal } from './journal.ts';
 export interface Question {
   readonly key: string;
   readonly prompt: Prompt;
-  readonly decoding?: DecodingOptions;
 }
 
 export interface Answer {
@@ -24,9 +23,12 @@ export interface Answer {
 /** Requests that run at once; the engine's batch is 8 by default. */
 const lanes = 8;
 
-/** @returns answers in the order of the questions; greedy unless `decoding` says otherwise */
-export async function askAll(engine: Engine, task: string, questions: readonly Question[], stage: string, options: EvaluationOptions): Promise<Answer[]> {
-  const setting = [modelSetting(await engine.info(), options), options.seed ?? 1];
+/**
+ * @param task with model, seed and decoding it names the journal, so that each setting has its own
+ * @returns answers in the order of the questions
+ */
+export async function askAll(engine: Engine, task: string, questions: readonly Question[], decoding: DecodingOptions, stage: string, options: EvaluationOptions): Promise<Answer[]> {
+  const setting = [modelSetting(await engine.info(), options), options.seed ?? 1, decoding];
   const journal = openJournal<Answer>(task, setting, options);
   let next = 0;
   let done = 0;
@@ -36,11 +38,10 @@ export async function askAll(engine: Engine, task: string, questions: readonly Q
     for (let i = next++; i < questions.length; i = next++) {
       const question = questions[i]!;
       options.signal?.throwIfAborted();
-      const key = JSON.stringify([question.key, question.decoding ?? {}]);
-      let answer = journal.get(key);
+      let answer = journal.get(question.key);
       if (!answer) {
-        answer = await ask(engine, question, options);
-        journal.set(key, answer);
+        answer = await ask(engine, question.prompt, decoding, options);
+        journal.set(question.key, answer);
       }
       answers[i] = answer;
       options.onProgress?.({ stage, unit: 'answers', done: ++done, total: questions.length });
@@ -50,9 +51,9 @@ export async function askAll(engine: Engine, task: string, questions: readonly Q
   return answers;
 }
 
-async function ask(engine: Engine, { prompt, decoding }: Question, { adapter, seed = 1, signal }: EvaluationOptions): Promise<Answer> {
+async function ask(engine: Engine, prompt: Prompt, decoding: DecodingOptions, { adapter, seed = 1, signal }: EvaluationOptions): Promise<Answer> {
   const rets: number[] = [];
-  for await (const event of engine.generate({ prompt, seed, ...(decoding ? { decoding } : {}), ...(adapter === undefined ? {} : { adapter }), ...(signal ? { signal } : {}) })) {
+  for await (const event of engine.generate({ prompt, seed, decoding, ...(adapter === undefined ? {} : { adapter }), ...(signal ? { signal } : {}) })) {
     if (event.type === 'ret') rets.push(event.after);
     if (event.type === 'end') {
       signal?.throwIfAborted();

@@ -17,6 +17,8 @@ export interface PictureRequest {
   readonly idOf: (name: string) => string | null;
   /** Every id that is wanted. */
   readonly ids: ReadonlySet<string>;
+  /** Where pictures are fetched from when `images` is absent; an id without one must be an address itself. */
+  readonly addresses?: ReadonlyMap<string, string>;
   /** Ids whose thumbnails are kept for the report. */
   readonly samples?: ReadonlySet<string>;
   readonly fetchPicture?: (url: string) => Promise<Uint8Array>;
@@ -114,14 +116,15 @@ async function encodeBatch(engine: Engine, batch: readonly Found[], cache: Vecto
   return results;
 }
 
-async function* findPictures({ images, idOf, ids, fetchPicture }: PictureRequest): AsyncGenerator<Found, void, undefined> {
+async function* findPictures({ images, idOf, ids, addresses, fetchPicture }: PictureRequest): AsyncGenerator<Found, void, undefined> {
   const fetchOne = (address: string): (() => Promise<Uint8Array>) => {
     return () => (fetchPicture ? fetchPicture(address) : Promise.reject(new FromageError({ code: 'EVALUATION_DATA', what: 'nothing fetches addresses here' })));
   };
   if (images === undefined) {
     for (const id of ids) {
-      if (!isAddress(id)) throw new FromageError({ code: 'EVALUATION_DATA', what: `the picture ${JSON.stringify(id)} is no address, and --images is missing`, todo: 'name the folder, tar archive or list of addresses in --images' });
-      yield { id, address: id, load: fetchOne(id) };
+      const address = addresses?.get(id) ?? id;
+      if (!isAddress(address)) throw new FromageError({ code: 'EVALUATION_DATA', what: `the picture ${JSON.stringify(id)} is no address, and --images is missing`, todo: 'name the folder, tar archive or list of addresses in --images' });
+      yield { id, address, load: fetchOne(address) };
     }
     return;
   }

@@ -66,9 +66,8 @@ export async function evaluateCaptioning(engine: Engine, pictures: readonly Capt
   const questions = pooled.map((features) => ({
     key: JSON.stringify([hashFeatures(features), options.question ?? null]),
     prompt: captionPrompt(features, promptStyle, options.question),
-    decoding: { maxNewTokens: options.maxNewTokens ?? 32, stop: ['\n'] },
   }));
-  const answers = await askAll(engine, 'captioning', questions, 'describing the pictures', options);
+  const answers = await askAll(engine, 'captioning', questions, { maxNewTokens: options.maxNewTokens ?? 32, stop: ['\n'] }, 'describing the pictures', options);
   // A caption ends where a picture would be shown.
   const captions = answers.map(({ text, rets }) => text.slice(0, rets[0] ?? text.length).trim());
   return judgeCaptions(captions, shown, options);

@@ -76,8 +76,8 @@ export async function loadDialogueSet(file: string = join(import.meta.dirname, '
 
 export async function evaluateDialogue(engine: Engine, lines: readonly DialogueLine[], options: DialogueOptions = {}): Promise<DialogueResult> {
   const decoding = { maxNewTokens: options.maxNewTokens ?? 64, retScaleFactor: options.retScaleFactor ?? 1, retScaleMode: 'odds' as const };
-  const questions = lines.map(({ turns }) => ({ key: JSON.stringify(turns), prompt: { kind: 'turns' as const, turns: turns.map(turnOf) }, decoding }));
-  const answers = await askAll(engine, 'dialogue', questions, 'answering', options);
+  const questions = lines.map(({ turns }) => ({ key: JSON.stringify(turns), prompt: { kind: 'turns' as const, turns: turns.map(turnOf) } }));
+  const answers = await askAll(engine, 'dialogue', questions, decoding, 'answering', options);
   return judgeDialogue(lines, answers, options);
 }
 
