@@ -20,6 +20,14 @@ export interface PairExample {
   /** In a request, in place of the caption: names are asked for as they are. */
   readonly isName: boolean;
   readonly picture: PictureName;
+  /** The picture is asked for in just these words. */
+  readonly request?: string;
+  /** What is asked about the picture, in just these words; form chat. */
+  readonly question?: string;
+  /** Pictures that this text must not find: hard negatives. */
+  readonly rejected?: readonly PictureName[];
+  /** The picture is wrong for this text, the words are wrong for this picture: learned with unlikelihood. */
+  readonly unlikely?: boolean;
 }
 
 export interface TalkExample {
@@ -48,6 +56,11 @@ export async function readSource(source: DataSource): Promise<ExampleSource> {
   if (examples.length === 0) throw new FromageError({ code: 'TRAINING_DATA', what: `${fileOf(source)} holds no examples`, todo: 'give a file with at least one row' });
   const talk = source.kind === 'talk';
   return { name: fileOf(source), weight: source.weight, captioning: !talk && source.captioning, retrieval: talk || source.retrieval, examples };
+}
+
+/** Every picture that an example needs. */
+export function picturesOf(example: TrainingExample): readonly PictureName[] {
+  return example.kind === 'pair' ? [example.picture, ...(example.rejected ?? [])] : [];
 }
 
 export function pictureKey({ images, name }: PictureName): string {

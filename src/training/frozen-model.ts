@@ -53,10 +53,10 @@ export class FrozenModel {
     this.#sizes = { visionHiddenSize: options.visionHiddenSize, visualTokens: options.visualTokens, headRows: Math.min(vocabSize, options.retTokenId - addedRows), addedRows };
   }
 
-  /** Loss of captions; with `gradients` their gradients times `weight` are added into it. */
-  async captions(sequences: readonly CaptionSequence[], parameters: Parameters, weight: number, gradients: Map<string, Float32Array> | null): Promise<CaptionResult> {
+  /** Loss of captions; with `gradients` their gradients times `weight` are added into it. `unlikely`: −log(1 − p) of each label in place of −log p. */
+  async captions(sequences: readonly CaptionSequence[], parameters: Parameters, weight: number, gradients: Map<string, Float32Array> | null, unlikely = false): Promise<CaptionResult> {
     const { weights, visualTokens, visionHiddenSize } = this.options;
-    const session = await this.#session(gradients ? 'caption' : 'caption-loss', () => toModelBytes(captionGraph(weights, this.#sizes, gradients !== null)));
+    const session = await this.#session(`${gradients ? 'caption' : 'caption-loss'}${unlikely ? '-unlikely' : ''}`, () => toModelBytes(captionGraph(weights, this.#sizes, gradients !== null, unlikely)));
     const { length, embeds, positions } = padTokens(weights, sequences);
     const pictures = sequences.flatMap((sequence) => sequence.pictures);
     const pooled = new Float32Array(pictures.length * visionHiddenSize);

@@ -65,6 +65,8 @@ export interface PooledFeatures {
 }
 
 export interface PooledOptions {
+  /** Outputs of this encoder that the caller has, by the name of a picture without `images`. */
+  readonly brought?: ReadonlyMap<string, Float32Array>;
   readonly encoder: VisionEncoder;
   readonly cacheDir: string;
   readonly onProgress?: (done: number, total: number) => void;
@@ -72,12 +74,12 @@ export interface PooledOptions {
 }
 
 /** Makes sure that every picture has its features. Aborting keeps what was encoded. */
-export async function preparePooled(pictures: Iterable<PictureName>, { encoder, cacheDir, onProgress, signal }: PooledOptions): Promise<PooledFeatures> {
+export async function preparePooled(pictures: Iterable<PictureName>, { encoder, cacheDir, brought = new Map(), onProgress, signal }: PooledOptions): Promise<PooledFeatures> {
   const folder = join(cacheDir, 'pooled');
   mkdirSync(folder, { recursive: true });
   const file = new FeatureFile(join(folder, `${encoder.hash.slice(0, 32)}.features`), encoder.visionHiddenSize);
   const wanted = new Map<string, Set<string>>();
-  for (const { images, name } of pictures) wanted.set(images, (wanted.get(images) ?? new Set()).add(name));
+  for (const { images, name } of pictures) if (images !== '') wanted.set(images, (wanted.get(images) ?? new Set()).add(name));
   const total = [...wanted.values()].reduce((sum, names) => sum + names.size, 0);
   const places = new Map<string, number>();
   const unreadable: string[] = [];
@@ -120,8 +122,9 @@ export async function preparePooled(pictures: Iterable<PictureName>, { encoder, 
     throw error;
   }
   return {
-    has: (picture) => places.has(pictureKey(picture)),
+    has: (picture) => (picture.images === '' ? brought.get(picture.name)?.length === encoder.visionHiddenSize : places.has(pictureKey(picture))),
     get(picture) {
+      if (picture.images === '') return brought.get(picture.name) ?? null;
       const place = places.get(pictureKey(picture));
       return place === undefined ? null : file.read(place);
     },

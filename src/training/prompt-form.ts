@@ -3,14 +3,14 @@
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { type ChatForm, chatCaption, chatRequest, chatTalk, defaultQuestions, defaultRequests, requestText, tidyCaption } from './chat-form.ts';
 import type { TrainConfig } from './config.ts';
-import { pictureKey, type PairExample, type TalkExample } from './examples.ts';
+import { pictureKey, type PairExample, type PictureName, type TalkExample } from './examples.ts';
 import { captionIds, joinPairs, plainCaption, plainText } from './plain-form.ts';
 import type { Random } from './random.ts';
 import type { Drawn } from './sampler.ts';
 import type { CaptionSequence, TextSequence } from './sequences.ts';
 import type { StepBatch } from './training-step.ts';
 
-export type PictureFeatures = (example: PairExample) => Float32Array;
+export type PictureFeatures = (picture: PictureName) => Float32Array;
 
 export interface PromptForm {
   /** Sequences of a step; `both` are used for captioning and retrieval as their sources say. */
@@ -39,12 +39,18 @@ export function createPromptForm(config: Pick<TrainConfig, 'form' | 'questions' 
   const textOf = (example: PairExample) => (config.tidyCaptions ? tidyCaption(example.caption) : example.caption);
   const ids = (example: PairExample) => captionIds(tokenizer, textOf(example), config.maxLength);
 
-  const caption = (example: PairExample, question: string) =>
-    config.form === 'chat' ? chatCaption(chat, question, textOf(example), features(example)) : plainCaption(ids(example), features(example), config.visualTokens);
-  const request = (example: PairExample, words: string) =>
-    config.form === 'chat'
-      ? chatRequest(chat, example.isName ? words.replace('{}', () => example.caption) : requestText(words, example.caption), features(example), keyOf(example))
-      : plainText(ids(example), features(example), keyOf(example));
+  const caption = (example: PairExample, question: string): CaptionSequence => {
+    const picture = features(example.picture);
+    const sequence = config.form === 'chat' ? chatCaption(chat, example.question ?? question, textOf(example), picture) : plainCaption(ids(example), picture, config.visualTokens);
+    return example.unlikely ? { ...sequence, unlikely: true } : sequence;
+  };
+  const words = (example: PairExample, request: string) => example.request ?? (example.isName ? request.replace('{}', () => example.caption) : requestText(request, example.caption));
+  const request = (example: PairExample, template: string): TextSequence => {
+    const [picture, key] = [features(example.picture), keyOf(example)];
+    const text = config.form === 'chat' ? chatRequest(chat, words(example, template), picture, key) : example.request === undefined ? plainText(ids(example), picture, key) : plainRequest(tokenizer, example.request, picture, key);
+    const rejected = example.rejected?.map((name) => ({ features: features(name), key: pictureKey(name) })) ?? [];
+    return { ...text, ...(rejected.length > 0 ? { rejected } : {}), ...(example.unlikely ? { unlikely: true } : {}) };
+  };
   const pick = (list: readonly string[], random: Random) => list[random.integer(list.length)]!;
   const talk = ({ user, assistant }: TalkExample) => (config.form === 'chat' ? chatTalk(chat, user, assistant) : plainTalk(tokenizer, user, assistant, config.maxLength));
 
@@ -59,6 +65,12 @@ export function createPromptForm(config: Pick<TrainConfig, 'form' | 'questions' 
     validationText: (example) => request(example, requests[Math.min(1, requests.length - 1)]!),
     text: (example, random) => request(example, pick(requests, random)),
   };
+}
+
+/** A request as the authors' demo writes it, answered by [RET]. */
+function plainRequest(tokenizer: Tokenizer, request: string, picture: Float32Array, key: string | null): TextSequence {
+  const tokenIds = tokenizer.encode(`Q: ${request}\nA:`, { trusted: false, begin: true });
+  return { kind: 'text', tokenIds: [...tokenIds], labelAt: tokenizer.retTokenId === null ? [] : [tokenIds.length - 1], labels: tokenizer.retTokenId === null ? [] : [tokenizer.retTokenId], picture, pictureKey: key };
 }
 
 /** Question and answer as the authors' demo writes them. */

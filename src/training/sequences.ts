@@ -15,6 +15,15 @@ export interface CaptionSequence {
   /** Positions whose next token is learned, and that token. */
   readonly labelAt: readonly number[];
   readonly labels: readonly number[];
+  /** These labels shall become unlikely. */
+  readonly unlikely?: boolean;
+}
+
+/** A picture that a text must not find. */
+export interface RejectedPicture {
+  /** Pooled features `[V]`. */
+  readonly features: Float32Array;
+  readonly key: string;
 }
 
 /** A text without pictures: nothing trained reaches it but the [RET] column of its softmaxes. */
@@ -29,6 +38,9 @@ export interface TextSequence {
   readonly picture: Float32Array | null;
   /** Two texts of one picture are not each other's negatives. */
   readonly pictureKey: string | null;
+  readonly rejected?: readonly RejectedPicture[];
+  /** `picture` is the wrong one. */
+  readonly unlikely?: boolean;
 }
 
 export function labelCount(sequences: readonly { readonly labels: readonly number[] }[]): number {

@@ -7,7 +7,7 @@ import { FromageError } from '../errors.ts';
 import { withFromageTokens } from '../tokenizer/index.ts';
 import type { TrainConfig } from './config.ts';
 import { ContrastiveLoss } from './contrastive.ts';
-import { type ExampleSource, type PairExample, pictureKey, readSource } from './examples.ts';
+import { type ExampleSource, type PairExample, pictureKey, type PictureName, picturesOf, readSource, type TrainingExample } from './examples.ts';
 import { createFeatureScale, type FeatureScale, foldScaleInto } from './feature-scale.ts';
 import { FrozenModel } from './frozen-model.ts';
 import { meanRowNorm } from './frozen-rows.ts';
@@ -25,8 +25,8 @@ export interface Setting {
   readonly sources: readonly ExampleSource[];
   readonly validation: ValidationSet;
   readonly form: PromptForm;
-  /** Of a pair's picture, scaled where features are normalised. */
-  features(example: PairExample): Float32Array;
+  /** Scaled where features are normalised. */
+  features(picture: PictureName): Float32Array;
   readonly scale: FeatureScale | null;
   /** Visual tokens, layers and [RET] id of the adapter in the making. */
   readonly facts: { readonly visualTokens: number; readonly textLayers: readonly number[]; readonly retTokenId: number };
@@ -43,6 +43,8 @@ export interface Setting {
 export interface SettingOptions {
   /** More examples than the configuration names. */
   readonly sources?: readonly ExampleSource[];
+  /** Encoder outputs `[V]` of pictures whose `images` is empty, by name. */
+  readonly features?: ReadonlyMap<string, Float32Array>;
   readonly onPictures?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -73,8 +75,8 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
     try {
       all = [...(await Promise.all(config.data.map(readSource))), ...(options.sources ?? [])];
       heldOut = await readValidation(config);
-      const pictures = [...all.flatMap(({ examples }) => examples), ...heldOut].flatMap((example) => (example.kind === 'pair' ? [example.picture] : []));
-      pooled = await preparePooled(pictures, { encoder, cacheDir: config.cacheDir, ...(options.onPictures ? { onProgress: options.onPictures } : {}), ...(options.signal ? { signal: options.signal } : {}) });
+      const pictures = [...all.flatMap(({ examples }) => examples), ...heldOut].flatMap(picturesOf);
+      pooled = await preparePooled(pictures, { brought: options.features ?? new Map(), encoder, cacheDir: config.cacheDir, ...(options.onPictures ? { onProgress: options.onPictures } : {}), ...(options.signal ? { signal: options.signal } : {}) });
     } finally {
       await encoder.close();
     }
@@ -83,9 +85,9 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
     const split = config.validation.tsv === undefined ? holdOut(readable.sources, config) : { sources: readable.sources, heldOut: readable.heldOut };
     if (split.sources.every(({ examples }) => examples.length === 0)) throw new FromageError({ code: 'TRAINING_DATA', what: 'there are no examples to train on', why: `${readable.skipped} rows name pictures that cannot be read`, todo: 'check the folder or archive of the pictures' });
     const scale = config.normalizeFeatures ? createFeatureScale(trainPictures(split.sources, pooled), visionHiddenSize) : null;
-    const features = (example: PairExample): Float32Array => {
-      const raw = pooled.get(example.picture);
-      if (!raw) throw new FromageError({ code: 'TRAINING_DATA', what: `the picture ${example.picture.name} has no features` });
+    const features = (picture: PictureName): Float32Array => {
+      const raw = pooled.get(picture);
+      if (!raw) throw new FromageError({ code: 'TRAINING_DATA', what: `the picture ${picture.name} has no features` });
       return scale ? scale.apply(raw) : raw;
     };
     const model = new FrozenModel({ weights, visionHiddenSize, ...facts, ...run });
@@ -153,11 +155,15 @@ function firstOfEachPicture(pairs: readonly PairExample[]): PairExample[] {
 function withoutUnreadable(sources: readonly ExampleSource[], heldOut: readonly PairExample[], pooled: PooledFeatures) {
   let skipped = 0;
   const readable = sources.map((source) => {
-    const examples = source.examples.filter((example) => example.kind === 'talk' || pooled.has(example.picture));
+    const examples = source.examples.flatMap((example): TrainingExample[] => (example.kind === 'talk' ? [example] : pooled.has(example.picture) ? [withoutUnknown(example, pooled)] : []));
     skipped += source.examples.length - examples.length;
     return { ...source, examples };
   });
   return { sources: readable.filter(({ examples }) => examples.length > 0), heldOut: heldOut.filter(({ picture }) => pooled.has(picture)), skipped };
+}
+
+function withoutUnknown(example: PairExample, pooled: PooledFeatures): PairExample {
+  return example.rejected ? { ...example, rejected: example.rejected.filter((picture) => pooled.has(picture)) } : example;
 }
 
 /** Takes pictures out of the captions at random, with all their rows; at most a tenth of them. */

@@ -41,6 +41,8 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   /** Examples beside those that the configuration names. */
   readonly sources?: readonly ExampleSource[];
+  /** Encoder outputs `[V]` of their pictures whose `images` is empty, by name. */
+  readonly features?: ReadonlyMap<string, Float32Array>;
 }
 
 export interface TrainResult {
@@ -72,6 +74,7 @@ export async function train(input: TrainInput, options: TrainOptions = {}): Prom
   try {
     setting = await openSetting(config, {
       ...(options.sources ? { sources: options.sources } : {}),
+      ...(options.features ? { features: options.features } : {}),
       ...(options.signal ? { signal: options.signal } : {}),
       onPictures: (done, total) => options.onProgress?.({ stage: 'pictures', done, total }),
     });

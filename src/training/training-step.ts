@@ -47,8 +47,10 @@ export async function computeGradients({ model, contrastive }: Losses, batch: St
   const gradients = new Map<string, Float32Array>();
   const captionLabels = labelCount(batch.captions);
   let captionSum = 0;
-  for (const part of microBatches(batch.captions, options.microBatch)) {
-    captionSum += (await model.captions(part, parameters, options.captionScale / captionLabels, gradients)).lossSum;
+  for (const unlikely of [false, true]) {
+    for (const part of microBatches(batch.captions.filter((caption) => (caption.unlikely ?? false) === unlikely), options.microBatch)) {
+      captionSum += (await model.captions(part, parameters, options.captionScale / captionLabels, gradients, unlikely)).lossSum;
+    }
   }
 
   // Texts with a picture come first, so that pairs stand in the order of the micro-batches.
@@ -81,7 +83,7 @@ async function contrastPairs({ model, contrastive }: Losses, passes: readonly { 
   const parts: ReadonlyMap<number, Float32Array>[] = [];
   for (const { text } of passes) parts.push(await model.hiddenAtRet(text, parameters));
   const hidden = new Map([...parts[0]!.keys()].map((layer) => [layer, joined(parts.map((part) => part.get(layer)!))]));
-  const batch = { hidden, pictures: pairs.map(({ picture }) => picture!), pictureKeys: pairs.map(({ pictureKey }) => pictureKey) };
+  const batch = { hidden, pictures: pairs.map(({ picture }) => picture!), pictureKeys: pairs.map(({ pictureKey }) => pictureKey), rejected: pairs.map(({ rejected }) => rejected ?? []), unlikely: pairs.map(({ unlikely }) => unlikely ?? false) };
   const result = await contrastive.run(batch, parameters, options.retrievalScale, gradients);
   let first = 0;
   for (const { text, rows } of passes) {

@@ -19,9 +19,9 @@ export interface CaptionGraphSizes {
  * `mask` `[1, 1, S, S]`, `pooled` `[P, V]`, `visual_at` int64 `[P·k, 2]` (row, offset; picture by picture),
  * `label_at` int64 `[M, 2]` (the position that predicts), `labels` int64 `[M, 1]`, the parameters, and
  * `loss_weight` `[]`, which multiplies the gradients. Outputs: `loss_sum` `[]` over the M labels and, for
- * training, `gradient/<parameter>`.
+ * training, `gradient/<parameter>`. `unlikely`: the loss of a label is −log(1 − p) in place of −log p.
  */
-export function captionGraph(weights: LanguageModelWeights, sizes: CaptionGraphSizes, training: boolean): Graph {
+export function captionGraph(weights: LanguageModelWeights, sizes: CaptionGraphSizes, training: boolean, unlikely = false): Graph {
   const { embedSize, hiddenSize } = weights.config;
   const graph = new GraphBuilder('captioning');
   const text = graph.input('text_embeds', 'float32', ['B', 'S', embedSize]);
@@ -45,10 +45,14 @@ export function captionGraph(weights: LanguageModelWeights, sizes: CaptionGraphS
   const retLogit = product(graph, read, graph.op('Reshape', [ret, graph.ints([1, -1])]));
   const all = graph.op('Concat', [...logits, retLogit], { axis: -1 });
   const chosen = graph.op('GatherElements', [graph.op('LogSoftmax', [all], { axis: -1 }), labels], { axis: 1 });
-  graph.output(graph.op('Neg', [graph.op('ReduceSum', [chosen], { keepdims: 0 })]), 'loss_sum', 'float32', []);
+  const learned = unlikely ? graph.op('Log', [graph.op('Add', [graph.op('Sub', [graph.scalar(1), graph.op('Exp', [chosen])]), graph.scalar(unlikelyFloor)])]) : chosen;
+  graph.output(graph.op('Neg', [graph.op('ReduceSum', [learned], { keepdims: 0 })]), 'loss_sum', 'float32', []);
   const forward = graph.build();
   return training ? differentiate(forward, { cotangents: { loss_sum: 'loss_weight' }, wrt: ['visual_embeddings.weight', 'visual_embeddings.bias', 'ret_embedding'] }) : forward;
 }
+
+/** Keeps 1 − p away from 0 where p is 1. */
+export const unlikelyFloor = 1e-6;
 
 /** x · Wᵀ without a transposed copy of W. */
 export function product(graph: GraphBuilder, x: Value, weight: Value): Value {

@@ -2,7 +2,7 @@
 // maps, at unit length, scaled by exp(logit_scale). Small, so that the batch may be as large as one likes.
 import { differentiate } from '../../autodiff/index.ts';
 import { type Graph, GraphBuilder, type Value } from '../../onnx/graph/index.ts';
-import { product } from './caption-graph.ts';
+import { product, unlikelyFloor } from './caption-graph.ts';
 
 export interface ContrastiveSizes {
   readonly visionHiddenSize: number;
@@ -18,6 +18,44 @@ export interface ContrastiveSizes {
  * (their mean) and, for training, gradients of parameters and hidden states.
  */
 export function contrastiveGraph(sizes: ContrastiveSizes, training: boolean): Graph {
+  const { graph, perImage, diagonal } = similarities(sizes, 'N');
+  const entropy = (logits: Value): Value => graph.op('Neg', [graph.op('ReduceMean', [chosenIn(graph, logits, diagonal)], { keepdims: 0 })]);
+  const imageToText = entropy(perImage);
+  const textToImage = entropy(graph.op('Transpose', [perImage], { perm: [1, 0] }));
+  graph.output(perImage, 'logits_per_image', 'float32', ['N', 'N']);
+  return finish(graph, sizes, imageToText, textToImage, training);
+}
+
+/**
+ * The same with rejected pictures: `pooled` has P ≥ N rows, those after the first N are hard negatives,
+ * which enter the softmaxes of texts over pictures alone; `mask` is `[P, N]` and may hold logarithms of
+ * weights (weighted InfoNCE). More inputs: `likely` `[N, 1]`, 0 for texts whose own picture is wrong: they
+ * learn −log(1 − p) of it; `likely_share` `[]`, 1 / the number of the others; `rows` int64 `[1]` = N.
+ */
+export function judgedContrastiveGraph(sizes: ContrastiveSizes): Graph {
+  const { graph, perImage, diagonal } = similarities(sizes, 'P');
+  const likely = graph.input('likely', 'float32', ['N', 1]);
+  const share = graph.input('likely_share', 'float32', []);
+  const rows = graph.input('rows', 'int64', [1]);
+  const own = graph.op('Slice', [perImage, graph.ints([0]), rows, graph.ints([0])]);
+  const fromImage = graph.op('Mul', [graph.op('Neg', [chosenIn(graph, own, diagonal)]), likely]);
+  const imageToText = graph.op('Mul', [graph.op('ReduceSum', [fromImage], { keepdims: 0 }), share]);
+  const found = chosenIn(graph, graph.op('Transpose', [perImage], { perm: [1, 0] }), diagonal);
+  const one = graph.scalar(1);
+  const missed = graph.op('Log', [graph.op('Add', [graph.op('Sub', [one, graph.op('Exp', [found])]), graph.scalar(unlikelyFloor)])]);
+  const wrong = graph.op('Sub', [one, likely]);
+  const fromText = graph.op('Add', [graph.op('Mul', [found, likely]), graph.op('Mul', [missed, wrong])]);
+  const textToImage = graph.op('Neg', [graph.op('ReduceMean', [fromText], { keepdims: 0 })]);
+  graph.output(perImage, 'logits_per_image', 'float32', ['P', 'N']);
+  return finish(graph, sizes, imageToText, textToImage, true);
+}
+
+function chosenIn(graph: GraphBuilder, logits: Value, columns: Value): Value {
+  return graph.op('GatherElements', [graph.op('LogSoftmax', [logits], { axis: -1 }), columns], { axis: 1 });
+}
+
+/** Scaled cosines of every picture with every text, `[pictures, N]`. */
+function similarities(sizes: ContrastiveSizes, pictures: 'N' | 'P'): { readonly graph: GraphBuilder; readonly perImage: Value; readonly diagonal: Value } {
   const { retrievalDim, visionHiddenSize } = sizes;
   const graph = new GraphBuilder('contrastive');
   const linear = (x: Value, name: string, inputs: number): Value => {
@@ -25,8 +63,8 @@ export function contrastiveGraph(sizes: ContrastiveSizes, training: boolean): Gr
     return graph.op('Add', [product(graph, x, weight), graph.input(`${name}.bias`, 'float32', [retrievalDim])]);
   };
   const hidden = sizes.textLayers.map((layer, i) => graph.input(`hidden.${layer}`, 'float32', ['N', sizes.textWidths[i]!]));
-  const pooled = graph.input('pooled', 'float32', ['N', visionHiddenSize]);
-  const mask = graph.input('mask', 'float32', ['N', 'N']);
+  const pooled = graph.input('pooled', 'float32', [pictures, visionHiddenSize]);
+  const mask = graph.input('mask', 'float32', [pictures, 'N']);
   const diagonal = graph.input('diagonal', 'int64', ['N', 1]);
   const logitScale = graph.input('logit_scale', 'float32', []);
 
@@ -34,14 +72,10 @@ export function contrastiveGraph(sizes: ContrastiveSizes, training: boolean): Gr
   const text = unitRows(graph, mapped.reduce((sum, part) => graph.op('Add', [sum, part])));
   const visual = unitRows(graph, linear(pooled, 'visual_fc', visionHiddenSize));
   const scaled = graph.op('Mul', [visual, graph.op('Exp', [logitScale])]);
-  const perImage = graph.op('Add', [product(graph, scaled, text), mask]);
-  const entropy = (logits: Value): Value => {
-    const chosen = graph.op('GatherElements', [graph.op('LogSoftmax', [logits], { axis: -1 }), diagonal], { axis: 1 });
-    return graph.op('Neg', [graph.op('ReduceMean', [chosen], { keepdims: 0 })]);
-  };
-  const imageToText = entropy(perImage);
-  const textToImage = entropy(graph.op('Transpose', [perImage], { perm: [1, 0] }));
-  graph.output(perImage, 'logits_per_image', 'float32', ['N', 'N']);
+  return { graph, perImage: graph.op('Add', [product(graph, scaled, text), mask]), diagonal };
+}
+
+function finish(graph: GraphBuilder, sizes: ContrastiveSizes, imageToText: Value, textToImage: Value, training: boolean): Graph {
   graph.output(textToImage, 'text_to_image', 'float32', []);
   graph.output(imageToText, 'image_to_text', 'float32', []);
   graph.output(graph.op('Mul', [graph.op('Add', [textToImage, imageToText]), graph.scalar(0.5)]), 'loss', 'float32', []);
