@@ -1,0 +1,88 @@
+// Signals as rows of a train set: votes, "not this one", another answer asked for, corrections, captions
+// given to /learn. One person gives at most one example per answer, and all of one person's together weigh
+// no more than a bound. A row holds the data of one person alone, so that forgetting finds all of theirs.
+import { createHash } from 'node:crypto';
+import type { AllowedFeedback, Granted } from './consent.ts';
+import type { Provenance, TrainRow } from './contracts.ts';
+
+/** What a word on an answer teaches; `null` where it teaches nothing. */
+export type Lesson =
+  /** The request of the answer shall find this picture and not those. */
+  | { readonly kind: 'positive' | 'negative'; readonly pictureId: string; readonly rejected: readonly string[] }
+  /** The asker's picture is described so; `text` null means in the bot's own words. */
+  | { readonly kind: 'caption'; readonly text: string | null }
+  /** The asker's picture is not described so. */
+  | { readonly kind: 'unlikelihood' }
+  /** Words were the right answer: no picture. */
+  | { readonly kind: 'talk' };
+
+export interface ShownPictures {
+  /** Pictures of this answer, best first. */
+  readonly shown: readonly string[];
+  /** Pictures of answers to the same question that were replaced by this one (🔁). */
+  readonly replaced: readonly string[];
+}
+
+/** The one lesson of one person's word on one answer: a correction says more than a vote. */
+export function lessonOf({ row, picture, answer, question, correction }: AllowedFeedback, { shown, replaced }: ShownPictures): Lesson | null {
+  const right = row.corrections.find(({ kind }) => kind === 'right-picture');
+  if (right?.kind === 'right-picture') return { kind: 'positive', pictureId: right.pictureId, rejected: without([...shown, ...replaced], right.pictureId) };
+  if (correction !== null && picture !== null) return { kind: 'caption', text: correction.value };
+  const wrong = row.corrections.flatMap((one) => (one.kind === 'not-this' ? [one.pictureId] : []));
+  const [first] = shown;
+  if (wrong.length > 0) {
+    // With 👍 beside it the others were right.
+    const approved = row.vote === 'up' ? shown.find((id) => !wrong.includes(id)) : undefined;
+    return approved === undefined ? { kind: 'negative', pictureId: wrong[0]!, rejected: wrong.slice(1) } : { kind: 'positive', pictureId: approved, rejected: wrong };
+  }
+  if (row.vote === null) return null;
+  if (first !== undefined) {
+    return row.vote === 'up' ? { kind: 'positive', pictureId: first, rejected: replaced.filter((id) => !shown.includes(id)) } : { kind: 'negative', pictureId: first, rejected: shown.slice(1) };
+  }
+  if (answer === null) return null;
+  if (picture !== null) return row.vote === 'up' ? { kind: 'caption', text: null } : { kind: 'unlikelihood' };
+  return row.vote === 'up' && question !== null ? { kind: 'talk' } : null;
+}
+
+function without(ids: readonly string[], id: string): string[] {
+  return [...new Set(ids)].filter((other) => other !== id);
+}
+
+/** The split of everything said about an answer: it never changes, so that held-out stays held out. */
+export function splitOf(id: string, heldOutShare: number): 'train' | 'held-out' {
+  const first = createHash('sha256').update(id).digest().readUInt32BE(0) / 2 ** 32;
+  return first < heldOutShare ? 'held-out' : 'train';
+}
+
+export interface TaughtFeedback {
+  readonly allowed: AllowedFeedback;
+  readonly lesson: Lesson;
+}
+
+/** @param personWeight bound of the weights of one person together */
+export function feedbackRows(taught: readonly TaughtFeedback[], options: { readonly heldOutShare: number; readonly personWeight: number }): TrainRow[] {
+  const counts = new Map<string, number>();
+  for (const { allowed } of taught) counts.set(allowed.row.userId, (counts.get(allowed.row.userId) ?? 0) + 1);
+  const rows: TrainRow[] = [];
+  const asked = new Set<string>();
+  for (const { allowed, lesson } of taught) {
+    const { row, question, picture, answer } = allowed;
+    const split = splitOf(row.answerId, options.heldOutShare);
+    const from = (granted: Granted<unknown>, origin: string): Provenance => ({ userId: granted.userId, consentId: granted.consentId, platform: row.platform, chatId: row.chatId, answerId: row.answerId, origin, contentClass: 'safe' });
+    // What the asker said and sent, and what it was answered, once per answer: votes of others join it by the answer's id.
+    if (!asked.has(row.answerId)) {
+      asked.add(row.answerId);
+      const saidAnswer = answer !== null && (lesson.kind === 'caption' || lesson.kind === 'unlikelihood' || lesson.kind === 'talk') ? { answer } : null;
+      if (question !== null) rows.push({ kind: 'question', split, weight: 0, text: question.value, imageHash: null, pictureId: null, extra: saidAnswer, provenance: from(question, 'question') });
+      if (picture !== null && (lesson.kind === 'caption' || lesson.kind === 'unlikelihood')) rows.push({ kind: 'picture', split, weight: 0, text: null, imageHash: picture.value, pictureId: null, extra: null, provenance: from(picture, 'question') });
+    }
+    const weight = Math.min(1, options.personWeight / (counts.get(row.userId) ?? 1));
+    const origin = row.corrections.length > 0 ? 'correction' : 'vote';
+    const text = lesson.kind === 'caption' && lesson.text !== null ? lesson.text : null;
+    // A correction in words is used by the consent to use text.
+    const provenance = from(text !== null && allowed.correction !== null ? allowed.correction : allowed.vote, origin);
+    const pictureId = 'pictureId' in lesson ? lesson.pictureId : null;
+    rows.push({ kind: lesson.kind, split, weight, text, imageHash: null, pictureId, extra: 'rejected' in lesson && lesson.rejected.length > 0 ? { rejected: [...lesson.rejected] } : null, provenance });
+  }
+  return rows;
+}

@@ -1,0 +1,10 @@
+// The door of learning: from votes to a better adapter.
+export { createLearning } from './create.ts';
+export type { Learning, LearningOptions } from './create.ts';
+export type { ProjectedGallery } from './lineup.ts';
+export type { ExampleAnswer, LearningFacts, LearningOverview } from './overview.ts';
+export { verdictLines } from './records.ts';
+export type { FrozenModels } from './run-config.ts';
+export { learningSettingsSchema, parseLearningSettings } from './settings.ts';
+export type { LearningSettings, LearningSettingsInput } from './settings.ts';
+export type { LearningStores } from './stores.ts';

@@ -1,0 +1,73 @@
+// Adapter versions as the admin commands and the page see them.
+import type { AdapterVersion as ShownVersion, AdapterVersions } from '../chat/services.ts';
+import { FromageError } from '../errors.ts';
+import type { AdapterVersion } from './contracts.ts';
+import { userOf } from './jobs.ts';
+import type { Lineup } from './lineup.ts';
+import { versionOf } from './records.ts';
+import type { LearningStores } from './stores.ts';
+
+export class LearningVersions implements AdapterVersions {
+  readonly #store: LearningStores;
+  readonly #lineup: Lineup;
+
+  constructor(store: LearningStores, lineup: Lineup) {
+    this.#store = store;
+    this.#lineup = lineup;
+  }
+
+  async list(): Promise<readonly ShownVersion[]> {
+    return Promise.all((await this.#store.adapters.list()).map((version) => this.#shown(version)));
+  }
+
+  /** By id or by a beginning of it that names only one. */
+  async show(id: string): Promise<ShownVersion | null> {
+    const version = await this.#find(id);
+    return version && this.#shown(version);
+  }
+
+  async promote(id: string, by: string): Promise<ShownVersion> {
+    const version = await this.#find(id);
+    if (!version) throw new FromageError({ code: 'LEARNING_ADAPTER', what: `there is no adapter version "${id.slice(0, 80)}"`, todo: 'see /adapter list', userMessage: 'There is no such adapter.' });
+    if (version.state === 'refused') {
+      throw new FromageError({ code: 'LEARNING_REFUSED', what: `the gate refused ${version.id}`, why: 'it did worse on held-out data than the adapter that served', todo: 'see /adapter show for its figures, and train another one', userMessage: 'The gate refused that adapter, so I will not use it.' });
+    }
+    const userId = await userOf(this.#store, by);
+    await this.#lineup.promote(version.id, { ...(userId === null ? {} : { by: userId }), why: 'by hand' });
+    return this.#shown((await this.#store.adapters.get(version.id)) ?? version);
+  }
+
+  async rollback(by: string): Promise<ShownVersion | null> {
+    const userId = await userOf(this.#store, by);
+    const back = await this.#lineup.rollback({ ...(userId === null ? {} : { by: userId }), why: 'by hand' });
+    return back && this.#shown(back);
+  }
+
+  /** The adapter of one chat; null lets it follow the one that serves. */
+  async pin(chatId: string, id: string | null): Promise<void> {
+    const version = id === null ? null : await this.#find(id);
+    if (id !== null && !version) throw new FromageError({ code: 'LEARNING_ADAPTER', what: `there is no adapter version "${id.slice(0, 80)}"`, todo: 'see /adapter list', userMessage: 'There is no such adapter.' });
+    await this.#lineup.pin(chatId, version?.id ?? null);
+  }
+
+  async #find(id: string): Promise<AdapterVersion | null> {
+    const exact = await this.#store.adapters.get(id);
+    if (exact || id.length < 4) return exact;
+    const fitting = (await this.#store.adapters.list()).filter((version) => version.id.startsWith(id));
+    return fitting.length === 1 ? fitting[0]! : null;
+  }
+
+  async #shown(version: AdapterVersion): Promise<ShownVersion> {
+    const { trainSets, runs, adapters, conversations } = this.#store;
+    const promotions = await adapters.promotions();
+    const names = new Map<string, string>();
+    for (const { adapterId, by } of promotions) if (by !== null && adapterId === version.id && !names.has(by)) names.set(by, (await conversations.user(by))?.name || 'an admin');
+    return versionOf(version, {
+      serving: version.state === 'serving',
+      set: version.trainSetId === null ? null : await trainSets.get(version.trainSetId),
+      run: version.runId === null ? null : await runs.get(version.runId),
+      promotions,
+      names,
+    });
+  }
+}
