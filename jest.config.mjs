@@ -7,6 +7,7 @@ export default {
   transform: { '\\.ts$': './test/setup/transform.mjs' },
   testMatch: long ? ['<rootDir>/test/**/*.{test,long}.ts'] : ['<rootDir>/test/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/prisma/tools', '<rootDir>/bench/.*/node_modules'],
-  testTimeout: long ? 3_600_000 : 60_000,
+  setupFilesAfterEnv: ['./test/setup/retry.mjs'],
+  testTimeout: long ? 3_600_000 : 120_000,
   maxWorkers: 2,
 };
