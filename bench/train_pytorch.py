@@ -93,6 +93,7 @@ def main():
             began = time.perf_counter()
             step()
             times[name].append(time.perf_counter() - began)
+    # One process without shared mappings: resident memory is all of its memory.
     result = {"shape": vars(args), "torch": torch.__version__, "peakBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
     for name, values in times.items():
         median = sorted(values)[len(values) // 2]

@@ -9,6 +9,7 @@ import { ContrastiveLoss } from './contrastive.ts';
 import { FrozenModel, sessionOptions } from './frozen-model.ts';
 import { product } from './graphs/caption-graph.ts';
 import { meanRowNorm } from './frozen-rows.ts';
+import { watchMemory } from './memory-watch.ts';
 import { initialParameters } from './parameters.ts';
 import { plainCaption, plainText } from './plain-form.ts';
 import { createRandom } from './random.ts';
@@ -40,7 +41,7 @@ export interface BenchmarkResult {
   readonly retrieval: StepTiming;
   /** All positions with gradients, all of them through the head: what a framework does by itself. */
   readonly retrievalWithoutSavings: StepTiming;
-  /** Largest resident memory of captioning and retrieval, before the comparison without savings. */
+  /** Largest memory during captioning and retrieval (memory-watch.ts), before the comparison without savings. */
   readonly peakBytes: number;
 }
 
@@ -71,6 +72,7 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
     await run();
     times[name].push(performance.now() - began);
   };
+  const memory = watchMemory();
   try {
     for (const run of Object.values(kinds)) await run();
     for (let i = 0; i < rounds; i++) {
@@ -78,7 +80,7 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
       await timed('retrieval', kinds.retrieval);
       options.onProgress?.(i + 1, 2 * rounds);
     }
-    const peakBytes = process.resourceUsage().maxRSS * 1024;
+    const peakBytes = await memory.stop();
     const whole = await wholeRetrieval(weights, ids, threads, hiddenSize);
     await whole.run();
     for (let i = 0; i < rounds; i++) {
