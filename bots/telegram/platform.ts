@@ -97,7 +97,7 @@ export class TelegramPlatform implements ChatPlatform {
       await this.#run(job, 'sendMessageDraft', { ...this.#where(place), draft_id: draftId, text: text.slice(0, 4_096).toWellFormed() });
     } catch (error) {
       // An older Bot API server does not know the method.
-      if (error instanceof DeliveryError && error.outcome === 'refused') this.#drafts = false;
+      if (error instanceof DeliveryError && / 404:|method not found/i.test(error.what)) this.#drafts = false;
       throw error;
     }
   }

@@ -1,5 +1,6 @@
 // The one door for pictures from platforms: downloads from allowed hosts only, refuses redirects, caps
 // bytes and time, hands the bytes to the sanitizing process and keeps the result by content hash.
+import type { Readable } from 'node:stream';
 import { request } from 'undici';
 import { FromageError } from '../errors.ts';
 import type { FileStore, StoredFile } from './contracts.ts';
@@ -64,7 +65,7 @@ export async function downloadPicture(address: string, options: DownloadOptions)
     // undici's request follows no redirect by itself.
     const response = await request(address, { method: 'GET', signal, headers: { accept: 'image/*' } });
     if (response.statusCode !== 200) {
-      response.body.destroy();
+      discard(response.body);
       throw new FromageError({
         code: 'INTAKE_STATUS',
         what: `the platform answered ${response.statusCode} for a picture`,
@@ -74,7 +75,7 @@ export async function downloadPicture(address: string, options: DownloadOptions)
     }
     const stated = Number(response.headers['content-length']);
     if (stated > maxBytes) {
-      response.body.destroy();
+      discard(response.body);
       throw tooBig(stated, maxBytes);
     }
     const chunks: Uint8Array[] = [];
@@ -93,6 +94,12 @@ export async function downloadPicture(address: string, options: DownloadOptions)
     const reason = error instanceof Error ? error.name : 'unknown';
     throw new FromageError({ code: 'INTAKE_FAILED', what: `a picture could not be downloaded (${reason})`, retryable: true });
   }
+}
+
+/** A body that is destroyed unread reports that as an error, which nobody else would hear. */
+function discard(body: Readable): void {
+  body.on('error', () => {});
+  body.destroy();
 }
 
 function tooBig(bytes: number, maxBytes: number): FromageError {
