@@ -49,7 +49,7 @@ export interface CrashFigures {
 }
 
 /** Kills a working process at random moments, then lets one finish and counts. */
-export async function killTrials(trials: number, mostMs: number): Promise<CrashFigures> {
+export async function killTrials(trials: number, mostAcks: number): Promise<CrashFigures> {
   const folder = mkdtempSync(join(tmpdir(), 'fromage-kill-'));
   const acknowledged = new Set<string>();
   let next = 0;
@@ -58,10 +58,12 @@ export async function killTrials(trials: number, mostMs: number): Promise<CrashF
     const exited = new Promise((resolve) => child.once('exit', resolve));
     const lines = createInterface({ input: child.stdout });
     const ended = new Promise<void>((resolve) => lines.once('close', resolve));
+    let seen = 0;
     const opened = new Promise<void>((resolve) => lines.on('line', (line) => {
       if (line === 'open') resolve();
       else {
         acknowledged.add(line.slice(4));
+        seen += 1;
         next = Math.max(next, Number(line.slice(4)) + 1);
       }
     }));
@@ -69,7 +71,10 @@ export async function killTrials(trials: number, mostMs: number): Promise<CrashF
     if (trial % 4 === 0) await sleep(120 + Math.random() * 120);
     else {
       await Promise.race([opened, exited]);
-      await sleep(Math.random() * mostMs);
+      // By what it has done, not by the clock alone: a busy machine must not make the trials empty.
+      const enough = Math.random() * mostAcks;
+      for (const end = performance.now() + 5000; seen < enough && performance.now() < end; ) await sleep(2);
+      await sleep(Math.random() * 10);
     }
     child.kill('SIGKILL');
     await Promise.all([exited, ended]);
