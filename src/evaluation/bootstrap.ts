@@ -58,12 +58,22 @@ export function pairedBootstrap(a: readonly number[], b: readonly number[], opti
 
 /** @returns sorted */
 function resample(groups: number, statistic: (drawn: Int32Array) => number, { samples = 1000, seed = 1 }: Omit<BootstrapOptions, 'groups'>): number[] {
+  const all = draws(groups, samples, seed);
+  return Array.from({ length: samples }, (_, i) => statistic(all.subarray(i * groups, (i + 1) * groups))).sort((a, b) => a - b);
+}
+
+/** The last draws: the figures of a run are resampled over the same queries, and drawing costs most of it. */
+let lastDraws: { readonly key: string; readonly values: Int32Array } | null = null;
+
+/** `[samples, groups]`; the same for the same numbers. */
+function draws(groups: number, samples: number, seed: number): Int32Array {
+  const key = `${groups}/${samples}/${seed}`;
+  if (lastDraws?.key === key) return lastDraws.values;
   const random = createRandom(seed, 'bootstrap');
-  const drawn = new Int32Array(groups);
-  return Array.from({ length: samples }, () => {
-    for (let i = 0; i < groups; i++) drawn[i] = random.integer(groups);
-    return statistic(drawn);
-  }).sort((a, b) => a - b);
+  const values = new Int32Array(samples * groups);
+  for (let i = 0; i < values.length; i++) values[i] = random.integer(groups);
+  lastDraws = { key, values };
+  return values;
 }
 
 function byGroup(values: readonly number[], groups: readonly number[] | undefined): { readonly sums: number[]; readonly counts: number[] } {

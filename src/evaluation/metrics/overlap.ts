@@ -7,7 +7,8 @@ export interface Overlap {
   readonly own: number;
   /** The same with the references of another picture: the mean over all others, which is what shuffling gives on average. */
   readonly shuffled: number;
-  readonly ratio: number;
+  /** Null where nothing is shared with others. */
+  readonly ratio: number | null;
 }
 
 /** @param references for each caption the words of its picture's references; two pictures at least */
@@ -17,5 +18,5 @@ export function wordOverlap(captions: readonly (readonly string[])[], references
   const sets = captions.map((words) => new Set(words));
   const own = mean(sets.map((words, i) => share(words, vocabularies[i]!)));
   const shuffled = mean(sets.map((words, i) => mean(vocabularies.filter((_, j) => j !== i).map((vocabulary) => share(words, vocabulary)))));
-  return { own, shuffled, ratio: own / shuffled };
+  return { own, shuffled, ratio: shuffled === 0 ? null : own / shuffled };
 }

@@ -29,7 +29,7 @@ function captioningSections({ figures, captions }: CaptioningResult, { thumbnail
     name,
     ...(['bleu1', 'bleu2', 'bleu3', 'bleu4', 'rouge_l', 'cider'] as const).map((key) => cell(scores[key], intervals[key])),
   ];
-  const overlap = (name: string, { own, shuffled, ratio }: typeof figures.word_overlap) => [name, cell(own), cell(shuffled), `${ratio} ×`];
+  const overlap = (name: string, { own, shuffled, ratio }: typeof figures.word_overlap) => [name, cell(own), cell(shuffled), ratio === null ? '–' : `${ratio} ×`];
   return [
     {
       title: 'Captions against people’s',

@@ -47,7 +47,8 @@ export interface CaptioningFigures extends CaptionScores {
 export interface OverlapFigures {
   readonly own: number;
   readonly shuffled: number;
-  readonly ratio: number;
+  /** Null where nothing is shared with others. */
+  readonly ratio: number | null;
 }
 
 export interface CaptioningResult {
@@ -122,5 +123,5 @@ function othersCaptions(references: readonly (readonly (readonly string[])[])[],
 }
 
 function overlapFigures({ own, shuffled, ratio }: OverlapFigures): OverlapFigures {
-  return { own: percent(own), shuffled: percent(shuffled), ratio: rounded(ratio, 2) };
+  return { own: percent(own), shuffled: percent(shuffled), ratio: ratio === null ? null : rounded(ratio, 2) };
 }
