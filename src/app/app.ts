@@ -1,8 +1,9 @@
 // The composition root: opens the store, starts the engine and the server, connects the platforms that
 // have a token, fills the gallery, and stops all of it in the reverse order.
-import { ChatBot } from '../chat/index.ts';
+import { ChatBot, type ChatServices } from '../chat/index.ts';
 import type { Config } from '../config/index.ts';
 import { asFromageError, FromageError } from '../errors.ts';
+import type { Learning } from '../learning/index.ts';
 import { createLogger } from '../log.ts';
 import type { StoredGallery } from '../retrieval/index.ts';
 import { openStore } from '../store/index.ts';
@@ -11,6 +12,7 @@ import { startWebServer } from '../web/index.ts';
 import { openEngine } from './engine.ts';
 import { openGallery } from './gallery.ts';
 import { galleryAdmin } from './gallery-admin.ts';
+import { openLearning } from './learning.ts';
 import { connectPlatforms, type Platforms } from './platforms.ts';
 
 export interface AppHooks {
@@ -41,6 +43,7 @@ export async function startApp(config: Config, hooks: AppHooks): Promise<App> {
   const worker = new PictureWorker();
   let modelReady = false;
   let gallery: StoredGallery | null = null;
+  let learning: Learning | null = null;
   let platforms: Platforms | null = null;
   const sanitize = (bytes: Uint8Array) => worker.sanitize(bytes);
   const readyGallery = (): StoredGallery => {
@@ -52,12 +55,13 @@ export async function startApp(config: Config, hooks: AppHooks): Promise<App> {
     engine,
     gallery: () => gallery,
     sanitize,
-    services: { galleryAdmin: galleryAdmin(readyGallery) },
+    services: services(() => learning, galleryAdmin(readyGallery)),
     operators: config.FROMAGE_ADMINS,
     maxRunning: config.FROMAGE_BATCH,
     log,
   });
   const closeParts = async () => {
+    await learning?.close();
     await gallery?.close();
     await engine.close();
     await worker.close();
@@ -96,6 +100,7 @@ export async function startApp(config: Config, hooks: AppHooks): Promise<App> {
     const opened = await openGallery({ config, engine, worker, store, log: log.child({ room: 'retrieval' }) }, (done, total) => hooks.onProgress('encoding the gallery', 'pictures', done, total), stopping.signal);
     gallery = opened.gallery;
     for (const { file, reason } of opened.skipped) hooks.say(`skipped ${file}: ${reason}`);
+    learning = await openLearning({ config, engine, store, gallery, log });
     hooks.say(`${(await gallery.stats(['all', 'web'])).total} pictures can be shown.`);
   })();
   const failed = new Promise<never>((_, reject) => {
@@ -114,6 +119,19 @@ export async function startApp(config: Config, hooks: AppHooks): Promise<App> {
       await Promise.all([platforms?.stop(drainMs), server.close()]);
       await ready.catch(() => undefined);
       await closeParts();
+    },
+  };
+}
+
+/** Jobs and adapters are there once the model is loaded; until then their commands say that they are not. */
+function services(learning: () => Learning | null, gallery: NonNullable<ChatServices['galleryAdmin']>): ChatServices {
+  return {
+    galleryAdmin: gallery,
+    get jobs() {
+      return learning()?.jobs as NonNullable<ChatServices['jobs']>;
+    },
+    get adapters() {
+      return learning()?.adapters as NonNullable<ChatServices['adapters']>;
     },
   };
 }

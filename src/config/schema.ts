@@ -39,7 +39,10 @@ export const environmentSchema = z.object({
     .refine((ids) => ids.every((id) => adminId.test(id)), 'must be a list like discord:1,telegram:2')
     .default([])
     .describe('who may use the admin commands: discord:1,telegram:2'),
-  FROMAGE_LEARN_DISCORD: flag.default(false).describe('1: votes and captions of consenting Discord users may enter train sets; off by default because of Discord’s policy'),
+  FROMAGE_LEARN_DISCORD: list
+    .refine((items) => items.every((item) => item === 'captions' || item === 'votes'), 'must be captions, votes, or both: captions,votes')
+    .default([])
+    .describe('what of consenting Discord users may enter train sets: captions (of /learn), votes; nothing by default because of Discord’s policy'),
   DISCORD_TOKEN: secret.optional().describe('bot token; without it Discord is not connected'),
   DISCORD_API_BASE: z.url().default('https://discord.com/api').describe('REST base without version'),
   DISCORD_CDN_HOSTS: list.default(['cdn.discordapp.com', 'media.discordapp.net']).describe('hosts pictures may come from; a leading http:// allows plain HTTP'),
