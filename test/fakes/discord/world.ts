@@ -34,7 +34,7 @@ export interface FakeMessage {
   components: Json[];
   flags: number;
   readonly mentions: readonly FakeUser[];
-  readonly reference: { readonly messageId: string; readonly type: 0 | 1 } | null;
+  readonly reference: { readonly messageId: string; readonly type: 0 | 1; readonly channel: FakeChannel } | null;
   readonly snapshot: { readonly content: string; readonly attachments: readonly FakeAttachment[] } | null;
   readonly nonce: string | null;
   readonly ephemeralFor: string | null;
