@@ -150,3 +150,18 @@ test('pictures that another process adds or takes away are seen after a refresh'
   expect((await gallery.verify()).extra).toEqual([]);
   await other.close();
 });
+
+test('a running program looks for itself', async () => {
+  const watching = await world.open({ refreshMs: 50 });
+  const bytes = await drawn(10);
+  const vector = await vectorOf(bytes);
+  const { id } = await gallery.addPicture({ bytes, caption: 'ten', addedBy: null, tenant: 'all' });
+  const deadline = Date.now() + 15_000;
+  let found: string[] = [];
+  while (!found.includes(id) && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    found = ids(await watching.find({ vector, filter: mine, limit: 1 }));
+  }
+  expect(found).toEqual([id]);
+  await watching.close();
+}, 30_000);

@@ -11,6 +11,7 @@ import { fillPooled } from './fill-pooled.ts';
 import { hiddenIds, hidePictures } from './hidden.ts';
 import { type FetchPicture, LinkedPictures } from './links.ts';
 import { loadDuplicates, type NearDuplicates } from './near-duplicates.ts';
+import { repeat } from './repeat.ts';
 import { sampleRows } from './sample.ts';
 import { type IndexDifference, pointOf, projectRows, syncIndex, type SyncProgress } from './sync.ts';
 import { type DecodedPicture, decodeOffered, type EncodePictures, type OfferedPicture, type PictureDecoder, storeDecoded, type Taken } from './take-pictures.ts';
@@ -59,7 +60,7 @@ export class StoredGallery implements Gallery {
   readonly #served = new Map<string, Served>();
   readonly #links: LinkedPictures;
   readonly #duplicates: Promise<NearDuplicates>;
-  readonly #timer: NodeJS.Timeout | null;
+  readonly #stopWatching: () => void;
   #serving: string | null = null;
   #threshold = -1;
   #changes: Promise<void> = Promise.resolve();
@@ -72,8 +73,7 @@ export class StoredGallery implements Gallery {
     this.#duplicates = loadDuplicates(options.pictures);
     this.#duplicates.catch(() => undefined);
     const refreshMs = options.refreshMs ?? defaultRefreshMs;
-    this.#timer = refreshMs > 0 ? setInterval(() => void this.refresh().catch((error: unknown) => options.onError?.(error)), refreshMs) : null;
-    this.#timer?.unref();
+    this.#stopWatching = refreshMs > 0 ? repeat(() => this.refresh(), refreshMs, (error) => options.onError?.(error)) : () => undefined;
   }
 
   get scoreThreshold(): number {
@@ -124,7 +124,7 @@ export class StoredGallery implements Gallery {
       const found: ScoredPicture[] = [];
       while (found.length < query.limit && candidates.length > 0) {
         const next = candidates.splice(0, query.limit - found.length);
-        const resolved = await Promise.all(next.map(async ({ picture, row }) => (row === null ? picture : withScore(await this.#links.resolve(row), picture.score))));
+        const resolved = await Promise.all(next.map(async ({ picture, row }) => (row === null ? picture : scored(await this.#links.resolve(row), picture.score))));
         found.push(...resolved.filter((picture) => picture !== null));
       }
       return found;
@@ -279,7 +279,7 @@ export class StoredGallery implements Gallery {
 
   async close(): Promise<void> {
     this.#closed = true;
-    if (this.#timer) clearInterval(this.#timer);
+    this.#stopWatching();
     await this.#changes.catch(() => undefined);
     await this.#duplicates.catch(() => undefined);
     for (const { index } of this.#served.values()) await index.close();
@@ -398,6 +398,6 @@ function pictureOf({ perceptualHash: _hash, url: _url, dead: _dead, ...picture }
   return picture;
 }
 
-function withScore(row: PictureRow | null, score: number): ScoredPicture | null {
+function scored(row: PictureRow | null, score: number): ScoredPicture | null {
   return row && { ...pictureOf(row), score };
 }
