@@ -12,6 +12,7 @@ import { hiddenIds, hidePictures } from './hidden.ts';
 import { type FetchPicture, LinkedPictures } from './links.ts';
 import { loadDuplicates, type NearDuplicates } from './near-duplicates.ts';
 import { repeat } from './repeat.ts';
+import { pictureOf, scored } from './row-picture.ts';
 import { sampleRows } from './sample.ts';
 import { type IndexDifference, pointOf, projectRows, syncIndex, type SyncProgress } from './sync.ts';
 import { type DecodedPicture, decodeOffered, type EncodePictures, type OfferedPicture, type PictureDecoder, storeDecoded, type Taken } from './take-pictures.ts';
@@ -392,12 +393,4 @@ export class StoredGallery implements Gallery {
     this.#changes = done.then(() => undefined, () => undefined);
     return done;
   }
-}
-
-function pictureOf({ perceptualHash: _hash, url: _url, dead: _dead, ...picture }: PictureRow): Picture {
-  return picture;
-}
-
-function scored(row: PictureRow | null, score: number): ScoredPicture | null {
-  return row && { ...pictureOf(row), score };
 }
