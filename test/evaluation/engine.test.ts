@@ -1,7 +1,7 @@
 // Evaluation on real, tiny models: what is kept is not computed again, what was stopped goes on, and
 // candidates that share their dialogue score as they do alone.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -167,18 +167,44 @@ test.each([
   }
 });
 
-test('every task runs on the paper’s kind of model', async () => {
-  const own = await tinyEngine(opt);
-  try {
-    const photos = join(folder, 'photos');
-    await drawColours(photos, { '101.png': 'red', '102.png': 'green', '103.png': 'blue', '104.png': 'yellow', '105.png': 'cyan', '106.png': 'magenta', '107.png': 'white', '11.png': 'red', '12.png': 'blue' });
+/** The authors' own layout: a folder as the paper's presets have it, with tiny weights. */
+const golden = (name: string) => ({ name, folder: resolve(import.meta.dirname, '../../../shared/golden', name) });
+
+describe('the paper’s kind of model', () => {
+  const photos = join(folder, 'photos');
+  beforeAll(() => drawColours(photos, { '101.png': 'red', '102.png': 'green', '103.png': 'blue', '104.png': 'yellow', '105.png': 'cyan', '106.png': 'magenta', '107.png': 'white', '11.png': 'red', '12.png': 'blue' }));
+
+  const everyTask = async (own: Engine) => {
     const stories = fixture('vist.story-in-sequence.json');
+    expect((await runEvaluation(own, 'retrieval', data, 'test')).result).toMatchObject({ n_images: 4, n_captions: 5, text_to_image: { r5: 100 } });
     expect((await runEvaluation(own, 'vist', { data: stories, images: photos }, 'test')).result).toMatchObject({ n_stories: 3, contexts: { '5_captions_4_images': { unseen: { r10: 100 } } } });
-    expect((await runEvaluation(own, 'visdial', { data: fixture('visdial_1.0_val.json'), images: photos }, 'test')).result).toMatchObject({ n_dialogues: 2 });
+    const dialogues = { data: fixture('visdial_1.0_val.json'), dense: fixture('visdial_1.0_val_dense_annotations.json'), images: photos };
+    const { result } = await runEvaluation(own, 'visdial', dialogues, 'test');
+    expect(result).toMatchObject({ n_dialogues: 2, n_dense: 2, image_and_text_to_text: { r5: 100 } });
+    expect((result['sharing'] as { largest_difference: number }).largest_difference).toBeLessThan(1e-4);
     expect((await runEvaluation(own, 'captioning', data, 'test')).result).toMatchObject({ n_images: 4 });
     expect((await runEvaluation(own, 'dialogue', { limit: 4 }, 'test')).result).toMatchObject({ n: 4 });
-  } finally {
-    await own.close();
+  };
+
+  test('runs every task', async () => {
+    const own = await tinyEngine(opt);
+    try {
+      await everyTask(own);
+    } finally {
+      await own.close();
+    }
+  });
+
+  for (const { name, folder: model } of [golden('fromage-k1'), golden('fromage-k4-postnorm')]) {
+    // The golden folders lie outside the repository.
+    (existsSync(model) ? test : test.skip)(`runs every task on ${name}, as the presets of the paper would`, async () => {
+      const own = await tinyEngine({ ...opt, load: { ...opt.load, model } });
+      try {
+        await everyTask(own);
+      } finally {
+        await own.close();
+      }
+    });
   }
 });
 
