@@ -54,7 +54,7 @@ export async function startTelegram(options: TelegramOptions, bot: ChatBot): Pro
   if (!me.can_read_all_group_messages) log.info('privacy mode is on: in groups only commands and replies arrive, mentions only where the bot is administrator');
 
   const cursor = `telegram:${api.fingerprint}:offset`;
-  const { inbox, conversations } = bot.store;
+  const { inbox } = bot.store;
   const platform = new TelegramPlatform({
     api,
     queue: new OutgoingQueue(rates),
@@ -68,8 +68,7 @@ export async function startTelegram(options: TelegramOptions, bot: ChatBot): Pro
   async function moveGroup(from: string, to: string): Promise<void> {
     platform.noteMigration(from, to);
     await inbox.setCursor(`telegram:moved:${from}`, to);
-    const chat = await conversations.ensureChat({ platform: 'telegram', externalId: from, kind: 'group' });
-    await conversations.moveChat(chat.id, to).catch((error: unknown) => log.warn({ err: error }, 'a group could not be moved to its new id'));
+    await bot.movePlace('telegram', from, to).catch((error: unknown) => log.warn({ err: error }, 'a group could not be moved to its new id'));
   }
 
   async function take(updates: readonly Update[]): Promise<void> {

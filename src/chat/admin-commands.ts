@@ -1,6 +1,7 @@
 // Commands of administrators and operators: training, adapters, the gallery, bans and limits.
 import type { OutgoingMessage } from './contracts.ts';
-import { type Desk, ensureAuthor, nativeId, type Scene, sendReply, speak } from './desk.ts';
+import { type Desk, type Scene, sendReply, speak } from './desk.ts';
+import { nativeId } from './directory.ts';
 import { isLimit, readLimits } from './gate.ts';
 import { namedPictures, teach } from './picture-commands.ts';
 import { sentence } from './reply.ts';
@@ -78,7 +79,7 @@ export async function banCommand(desk: Desk, scene: Scene, event: CommandEvent):
   const typed = event.options.user?.match(/\d{1,20}/)?.[0];
   const id = event.replyTo?.author ?? (typed === undefined ? null : `${place.platform}:${typed}`);
   if (id === null) return answer(scene, event, speak(scene, 'ban.nobody'));
-  const user = await ensureAuthor(desk, { id, name: '', chatAdmin: false });
+  const user = await desk.directory.user({ id, name: '', chatAdmin: false });
   if (event.options.action === 'lift') {
     await desk.store.bans.unban(user.id, scene.chat.id);
     return answer(scene, event, speak(scene, 'ban.lifted', { user: nativeId(id) }));
@@ -94,6 +95,7 @@ export async function limitsCommand(desk: Desk, scene: Scene, event: CommandEven
     const number = Number(value);
     if (value === undefined || !isLimit(number)) return answer(scene, event, speak(scene, 'refuse.option', { value: (value ?? '').slice(0, 40), allowed: '1–10000' }));
     await desk.store.settings.set('global', `limit.${name}`, number);
+    desk.directory.changed('global');
     return answer(scene, event, speak(scene, 'limits.saved', { name, value: number }));
   }
   return answer(scene, event, speak(scene, 'limits.list', await readLimits(desk)));

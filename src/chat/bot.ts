@@ -9,7 +9,8 @@ import { AlbumCollector } from './albums.ts';
 import type { ChatStore, ClaimedUpdate, IncomingUpdate, JsonValue, OutgoingMessage } from './contracts.ts';
 import { findCommand } from './commands.ts';
 import { DeliveryLoop } from './delivery.ts';
-import { type BotTimes, bytesFor, defaultTimes, type Desk, ensurePlace, makeScene, nativeId, type Scene, sendReply, settingsOf, speak, targetOf } from './desk.ts';
+import { type BotTimes, bytesFor, defaultTimes, type Desk, makeScene, type Scene, sendReply, speak, targetOf } from './desk.ts';
+import { Directory, nativeId } from './directory.ts';
 import { FairQueue } from './fair-queue.ts';
 import { handleCommand } from './handle-command.ts';
 import { handleButton, handleReaction } from './handle-feedback.ts';
@@ -52,6 +53,7 @@ export class ChatBot {
     const times = { ...defaultTimes, ...options.times };
     this.#desk = {
       store: options.store,
+      directory: new Directory(options.store),
       engine: options.engine,
       get gallery() {
         return options.gallery();
@@ -84,6 +86,14 @@ export class ChatBot {
 
   get log(): Logger {
     return this.#desk.log;
+  }
+
+  /** A place has a new id on its platform: its rows keep what was said there. */
+  async movePlace(platform: PlatformName, from: string, to: string): Promise<void> {
+    const { conversations } = this.#desk.store;
+    const chat = await conversations.ensureChat({ platform, externalId: from, kind: 'group' });
+    await conversations.moveChat(chat.id, to);
+    this.#desk.directory.moved();
   }
 
   /** Adds a platform; its answers leave from now on. */
@@ -144,7 +154,7 @@ export class ChatBot {
     const message = event.type === 'message' ? event : event.type === 'edit' ? event.message : null;
     if (!message || message.addressed !== 'none' || message.albumId !== undefined) return true;
     if (event.type === 'edit') return true;
-    const { settings } = await settingsOf(this.#desk, event.place);
+    const { settings } = await this.#desk.directory.settings(event.place);
     return settings.answers === 'all';
   }
 
@@ -154,12 +164,12 @@ export class ChatBot {
     const interrupted = running.interrupt(event.place.key, 'deleted', event.messageId);
     const cancelled = await store.inbox.cancel(event.place.platform, [messageEventId(event.messageId)]);
     if (interrupted || cancelled.length > 0) return interrupted;
-    const chat = await ensurePlace(this.#desk, event.place);
+    const chat = await this.#desk.directory.chat(event.place);
     return (await store.conversations.turnByMessage(chat.id, event.messageId)) !== null;
   }
 
   async #updateOf(event: ChatEvent): Promise<IncomingUpdate> {
-    const { settings } = await settingsOf(this.#desk, event.place);
+    const { settings } = await this.#desk.directory.settings(event.place);
     if (event.type === 'message' && settings.overlap === 'drop' && this.#desk.running.isRunning(event.place.key)) this.#dropped.add(event.id);
     return {
       platform: event.place.platform,
@@ -199,7 +209,7 @@ export class ChatBot {
       if (running.interrupt(key, 'stopped')) running.noteStopped(event.id);
     } else if (event.type === 'edit') running.interrupt(key, 'edited', event.message.messageId);
     else if (event.type === 'message' && event.albumId === undefined && running.isRunning(key)) {
-      const { settings } = await settingsOf(this.#desk, event.place);
+      const { settings } = await this.#desk.directory.settings(event.place);
       if (settings.overlap === 'supersede') running.interrupt(key, 'superseded');
     }
   }

@@ -5,13 +5,14 @@ import type { Logger } from '../log.ts';
 import { everybody, type Gallery, type ImageFilter } from '../retrieval/types.ts';
 import type { Chat, ChatStore, OutgoingMessage, User } from './contracts.ts';
 import { type DeliveryLoop, type OutAction, payloadOf } from './delivery.ts';
+import type { Directory } from './directory.ts';
 import type { FairQueue } from './fair-queue.ts';
 import { chooseLocale, type MessageArguments, type MessageKey, say } from './i18n/index.ts';
 import type { Sanitize } from './intake.ts';
 import type { BytesOf, ChatPlatform, OutUnit, SendTarget } from './platform.ts';
 import type { RunningAnswers } from './running.ts';
 import type { ChatServices } from './services.ts';
-import { type ChatSettings, readSettings } from './settings.ts';
+import type { ChatSettings } from './settings.ts';
 import type { Author, ChatEvent, Locale, Place, PlatformName, Reply } from './types.ts';
 
 export interface BotTimes {
@@ -30,6 +31,7 @@ export const defaultTimes: BotTimes = { busyNoticeMs: 1_500, answerMs: 180_000, 
 
 export interface Desk {
   readonly store: ChatStore;
+  readonly directory: Directory;
   readonly engine: Engine;
   readonly gallery: Gallery | null;
   readonly services: ChatServices;
@@ -71,9 +73,9 @@ export async function makeScene(desk: Desk, event: ChatEvent, attempt: number): 
   const delivery = desk.deliveries.get(place.platform);
   if (!platform || !delivery) throw new Error(`no platform ${place.platform}`);
   const [user, chat, { scope, settings }] = await Promise.all([
-    ensureAuthor(desk, author),
-    ensurePlace(desk, place),
-    settingsOf(desk, place),
+    desk.directory.user(author),
+    desk.directory.chat(place),
+    desk.directory.settings(place),
   ]);
   const operator = desk.operators.has(author.id);
   return {
@@ -92,34 +94,6 @@ export function tenantsOf(place: Place): string[] {
 
 export function chatTenant(place: Place): string {
   return `chat:${place.chat}`;
-}
-
-/** The native id behind `platform:native id`. */
-export function nativeId(id: string): string {
-  return id.slice(id.indexOf(':') + 1);
-}
-
-export function ensureAuthor(desk: Desk, author: Author): Promise<User> {
-  const { id, name, locale } = author;
-  const platform = id.slice(0, id.indexOf(':'));
-  return desk.store.conversations.ensureUser({ platform, externalId: nativeId(id), name, ...(locale === undefined ? {} : { locale }) });
-}
-
-export function ensurePlace(desk: Desk, place: Place, key: string = place.key): Promise<Chat> {
-  return desk.store.conversations.ensureChat({
-    platform: place.platform,
-    externalId: nativeId(key),
-    kind: place.isPrivate ? 'private' : 'group',
-    ...(place.guild === undefined ? {} : { guildId: place.guild }),
-  });
-}
-
-/** Settings of a chat: defaults, then the server's, then the chat's own. Threads and topics share those of their chat. */
-export async function settingsOf(desk: Desk, place: Place): Promise<{ scope: string; settings: ChatSettings }> {
-  const owner = await ensurePlace(desk, place, place.chat);
-  const scope = `chat:${owner.id}`;
-  const layers = await Promise.all([...(place.guild === undefined ? [] : [place.guild]), scope].map((name) => desk.store.settings.all(name)));
-  return { scope, settings: readSettings(...layers) };
 }
 
 export function speak(scene: Scene, key: MessageKey, values?: MessageArguments): string {

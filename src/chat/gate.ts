@@ -9,7 +9,7 @@ export type LimitName = keyof typeof defaultLimits;
 
 /** Messages a minute, as an operator set them. */
 export async function readLimits(desk: Desk): Promise<Record<LimitName, number>> {
-  const kept = await desk.store.settings.all('global');
+  const kept = await desk.directory.scope('global');
   const read = (name: LimitName): number => (isLimit(kept[`limit.${name}`]) ? (kept[`limit.${name}`] as number) : defaultLimits[name]);
   return { user: read('user'), chat: read('chat') };
 }

@@ -110,6 +110,7 @@ async function settingsCommand(desk: Desk, scene: Scene, event: CommandEvent): P
   const value = parseSetting(name, event.options.value ?? '');
   if (value === null) return say(scene, speak(scene, 'refuse.option', { value: (event.options.value ?? '').slice(0, 40), allowed: describeRule(name) }));
   await desk.store.settings.set(scene.scope, name, value);
+  desk.directory.changed(scene.scope);
   return say(scene, speak(scene, 'settings.saved', { name, value: show(value) }));
 }
 

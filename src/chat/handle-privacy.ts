@@ -62,6 +62,7 @@ export function forgetSubject(user: User): string {
 /** @returns the sentence that reports it */
 export async function forgetUser(desk: Desk, scene: Scene): Promise<string> {
   const report = await desk.store.userData.forget(scene.user.id);
+  desk.directory.moved();
   if (report.pictureIds.length > 0) {
     await desk.services.galleryAdmin?.remove({ ids: report.pictureIds, tenants: scene.filter.tenants, deny: false });
   }

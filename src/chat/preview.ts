@@ -1,6 +1,7 @@
 // Shows an answer while it grows: one message that is edited, or a draft where the platform has them,
 // never faster than the platform likes. Nothing here must survive: the finished answer goes by the outbox.
-import { nativeId, type Scene, sendRow, targetOf } from './desk.ts';
+import { type Scene, sendRow, targetOf } from './desk.ts';
+import { nativeId } from './directory.ts';
 import { DeliveryError, type OutUnit, type StreamRule } from './platform.ts';
 import { Interrupted, type Interruption } from './running.ts';
 import type { Reply } from './types.ts';

@@ -95,7 +95,7 @@ export async function openBench(pictures = 12): Promise<Bench> {
       new ChatBot({
         store, engine, gallery: () => gallery, log,
         sanitize: (bytes) => sanitizePicture(bytes),
-        times: { albumQuietMs: 150, albumMaxMs: 600, busyNoticeMs: 150, leaseMs: 3_000, ...options.times },
+        times: { albumQuietMs: 150, albumMaxMs: 600, busyNoticeMs: 150, leaseMs: 10_000, ...options.times },
         ...withoutTimes(options),
       }),
     close: async () => {

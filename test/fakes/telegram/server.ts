@@ -230,10 +230,11 @@ export class FakeTelegram {
     const until = Date.now() + ((parameters.timeout as number | undefined) ?? 0) * this.#options.secondMs;
     let conflict = false;
     let gone = false;
-    request.socket.once('close', () => {
+    const left = (): void => {
       gone = true;
       this.#waiting?.wake();
-    });
+    };
+    request.socket.once('close', left);
     while (ready().length === 0 && Date.now() < until && !conflict && !gone) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, until - Date.now());
@@ -244,6 +245,7 @@ export class FakeTelegram {
         this.#waiting = mine;
       });
     }
+    request.socket.off('close', left);
     if (!conflict) this.#waiting = null;
     if (conflict) throw new Refusal(409, 'Conflict: terminated by other getUpdates request; make sure that only one bot instance is running');
     if (gone) throw new Refusal(0, 'gone');
