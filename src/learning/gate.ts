@@ -4,7 +4,7 @@
 import { type PairedDifference, pairedBootstrap } from '../evaluation/index.ts';
 import { retrievalPrompt } from '../engine/index.ts';
 import type { Engine, Prompt } from '../engine/types.ts';
-import { galleryName, type Lessons, sentName } from './materials.ts';
+import { galleryName, type Lessons, requestKey, sentName } from './materials.ts';
 import type { LearningSettings } from './settings.ts';
 
 const promptBatch = 16;
@@ -70,17 +70,21 @@ async function compare(options: GateOptions, measure: Measure): Promise<GateFigu
   return { serving: mean(serving), candidate: mean(candidate), difference, low, high, count: serving.length };
 }
 
-/** 1 where the answer would be approved: the approved picture comes first, or a rejected one does not. */
+/** 1 where the answer would be approved: an approved picture comes first; where none is known, none that was rejected. */
 async function approvals({ engine, lessons, features, signal }: GateOptions, adapter: string): Promise<number[]> {
   const held = [...lessons.asked.map((one) => ({ ...one, right: true })), ...lessons.refused.map((one) => ({ ...one, right: false }))].filter(({ split, pictureId }) => split === 'held-out' && features.has(galleryName(pictureId)));
   if (held.length === 0) return [];
+  const approved = new Map<string, Set<string>>();
+  for (const { request, pictureId } of lessons.asked) approved.set(requestKey(request), (approved.get(requestKey(request)) ?? new Set()).add(galleryName(pictureId)));
   const pool = await projected(engine, features, adapter, (name) => name.startsWith(galleryName('')));
   const { promptStyle } = await engine.info();
   const vectors = await embedded(engine, held.map(({ request, verbatim }) => (verbatim ? asTyped(request) : retrievalPrompt(request, promptStyle))), adapter, signal);
-  return held.map(({ pictureId, rejected, right }, i) => {
+  return held.map(({ request, pictureId, rejected, right }, i) => {
     const best = bestOf(vectors[i]!, pool);
     const wrong = new Set([...rejected.map(galleryName), ...(right ? [] : [galleryName(pictureId)])]);
-    return (right ? best === galleryName(pictureId) : !wrong.has(best)) ? 1 : 0;
+    // What others approved for the same request is right here too.
+    const known = approved.get(requestKey(request));
+    return (known ? known.has(best) && !wrong.has(best) : !wrong.has(best)) ? 1 : 0;
   });
 }
 

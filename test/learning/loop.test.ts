@@ -12,7 +12,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => world.close());
 
-const paraphrase = 'please let me see my cat';
+const paraphrase = 'give me my cat';
 
 test('votes become a better adapter that serves without a restart, and a rollback brings the old answer back', async () => {
   const [cat] = world.pictures;
@@ -31,8 +31,6 @@ test('votes become a better adapter that serves without a restart, and a rollbac
   expect(over.summary).toContain('serves from now on');
   expect(seen.some((line) => line.startsWith('running') && line.includes('Step'))).toBe(true);
   expect(seen.some((line) => line.startsWith('gating'))).toBe(true);
-  console.log(over.summary);
-  for (const w of ['show me my cat', 'I want to see my cat', 'my cat!', 'may I see my cat', 'please let me see my cat', 'show me a red square', 'show me a big wave', 'my cat', 'show my cat', 'give me my cat']) console.log(w, world.pictures.indexOf(await world.shownFor(w)));
   expect(await world.shownFor(paraphrase)).toBe(cat);
 
   const [newest] = await learning.adapters.list();
@@ -50,3 +48,40 @@ test('votes become a better adapter that serves without a restart, and a rollbac
   expect(await learning.adapters.rollback('telegram:1')).toBeNull();
   expect(await learning.jobs.start({ by: 'telegram:1', reason: 'nothing new' })).toMatchObject({ started: false, why: expect.stringContaining('0 new examples') });
 }, 60_000);
+
+test('a candidate that was made worse on purpose is kept, refused by the gate, and cannot be promoted by hand', async () => {
+  const good = (await learning.adapters.list()).find(({ id }) => id.startsWith('a-'))!;
+  await learning.adapters.promote(good.id, 'telegram:1');
+  const answer = await world.shownFor(paraphrase);
+  // The operator's settings in the store stand above those of the program.
+  await world.store.settings.set('global', 'learning', { minNewExamples: 0, training: { steps: 1, lr: 1, threads: 1, schedule: 'constant', warmupSteps: 0, retrievalMaps: { steps: 3, batchSize: 64, lr: 1, schedule: 'constant', warmupSteps: 0, dropout: 0.9 } } });
+  expect(await learning.jobs.start({ by: 'telegram:1', reason: 'to see the gate' })).toMatchObject({ started: true });
+  const over = await ended(learning);
+  expect(over).toMatchObject({ state: 'refused', summary: expect.stringContaining('not good enough') });
+  const [worse] = await learning.adapters.list();
+  expect(worse!.serving).toBe(false);
+  await expect(learning.adapters.promote(worse!.id, 'telegram:1')).rejects.toMatchObject({ code: 'LEARNING_REFUSED' });
+  expect(await world.shownFor(paraphrase)).toBe(answer);
+}, 60_000);
+
+test('a chat is pinned to an adapter while others follow the one that serves; both answer side by side', async () => {
+  const [base, good] = [(await learning.adapters.list()).find(({ id }) => id.startsWith('base-'))!, (await learning.adapters.list()).find(({ serving }) => serving)!];
+  const { chatId } = await world.person(1);
+  const other = await world.person(2);
+  await learning.adapters.pin(chatId, base.id);
+  expect(await learning.adapterFor(chatId)).toBe(base.id);
+  expect(await learning.adapterFor(other.chatId)).toBe(good.id);
+  const [old, now] = await Promise.all([world.shownFor(paraphrase, base.id), world.shownFor(paraphrase, good.id)]);
+  expect(now).toBe(world.pictures[0]);
+  expect(old).not.toBe(now);
+  await learning.adapters.pin(chatId, null);
+  expect(await learning.adapterFor(chatId)).toBe(good.id);
+});
+
+test('forgetting a person marks the adapters that saw their rows, and a run leaves them out', async () => {
+  const { user } = await world.person(3);
+  const report = await world.store.userData.forget(user.id);
+  const good = (await learning.adapters.list()).find(({ serving }) => serving)!;
+  expect(report.adapters).toContain(good.id);
+  expect(good.details.join('\n')).toContain('asked to be forgotten: /retrain start');
+});

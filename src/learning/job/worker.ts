@@ -7,6 +7,7 @@ import type { Engine } from '../../engine/types.ts';
 import { asFromageError, FromageError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { Gallery } from '../../retrieval/types.ts';
+import type { TrainResult } from '../../training/index.ts';
 import type { ClaimedJob, TrainingRun, TrainRow, TrainSet } from '../contracts.ts';
 import { featuresOf } from '../features.ts';
 import { judge, type Verdict } from '../gate.ts';
@@ -19,6 +20,9 @@ import type { LearningStores } from '../stores.ts';
 import { Curve, progressOf } from './progress.ts';
 import { Cancelled, Lost, Pulse } from './pulse.ts';
 import { startTrainer, type TrainerProcess } from './trainer-process.ts';
+
+/** A process that trains may die so often before the job fails. */
+const mostDeaths = 2;
 
 export interface WorkerOptions {
   readonly store: LearningStores;
@@ -193,13 +197,11 @@ export class TrainingWorker {
     await store.runs.update(run.id, { folder: join('runs', run.id) });
     const curve = new Curve(run.id, this.#options);
     await pulse.check();
-    const trainer = startTrainer({ config, sources, features }, (progress) => {
-      curve.add(progress);
-      void pulse.say(progressOf(progress)).catch(() => {});
-    });
-    this.#trainer = trainer;
     try {
-      const result = await trainer.result;
+      const result = await this.#trained({ config, sources, features }, (progress) => {
+        curve.add(progress);
+        void pulse.say(progressOf(progress)).catch(() => {});
+      });
       await curve.end();
       if (result.status === 'interrupted' || result.adapter === null) throw pulse.ended ?? new Lost();
       await store.runs.update(run.id, { step: result.steps, totalSteps: result.steps });
@@ -207,6 +209,20 @@ export class TrainingWorker {
       renameSync(result.adapter, join(dataDir, folder));
     } finally {
       this.#trainer = null;
+    }
+  }
+
+  /** A process that dies is started again: it goes on from its checkpoint. */
+  async #trained(start: Parameters<typeof startTrainer>[0], onProgress: Parameters<typeof startTrainer>[1]): Promise<TrainResult> {
+    for (let deaths = 0; ; deaths++) {
+      this.#trainer = startTrainer(start, onProgress);
+      if (this.#stopping.signal.aborted) this.#trainer.stop();
+      try {
+        return await this.#trainer.result;
+      } catch (error) {
+        if (asFromageError(error).code !== 'LEARNING_TRAINER_DIED' || deaths === mostDeaths || this.#stopping.signal.aborted) throw error;
+        this.#options.log.warn({ err: error }, 'the process that trains is started again');
+      }
     }
   }
 

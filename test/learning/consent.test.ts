@@ -1,0 +1,128 @@
+// What may enter a train set, and what never does: every case is a person who did not consent to it.
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { TrainRow } from '../../src/learning/contracts.ts';
+import { lessonsOf, trainingSources } from '../../src/learning/materials.ts';
+import { parseLearningSettings } from '../../src/learning/settings.ts';
+import { takeSnapshot, tooLittle } from '../../src/learning/snapshot.ts';
+import { openWorld, plantPreference, type World } from './world.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await openWorld();
+}, 30_000);
+afterAll(() => world.close());
+
+const settings = parseLearningSettings({});
+const snapshot = (change: object = {}) => takeSnapshot({ store: world.store, gallery: () => world.gallery, settings: { ...settings, ...change }, since: 0 });
+const textOf = (rows: readonly TrainRow[]) => JSON.stringify(rows);
+const of = (rows: readonly TrainRow[], answerId: string) => rows.filter(({ provenance }) => provenance.answerId === answerId);
+
+test('without consent to use votes nothing of a person enters, and it is said how much was left out', async () => {
+  const silent = await world.person(100, []);
+  const answer = await silent.ask('zq-secret-words', [world.pictures[1]!]);
+  await world.store.votes.set(answer, silent.user.id, 'up');
+  const { rows, leftOut } = await snapshot();
+  expect(textOf(rows)).not.toContain('zq-secret-words');
+  expect(textOf(rows)).not.toContain(silent.user.id);
+  expect(leftOut).toEqual({ 'no consent to use votes': 1 });
+});
+
+test('consent to votes alone gives the vote and no word; consent to text gives the words', async () => {
+  const voter = await world.person(101, ['train-votes']);
+  const answer = await voter.ask('zq-only-votes', [world.pictures[2]!]);
+  await world.store.votes.set(answer, voter.user.id, 'up');
+  const before = await snapshot();
+  expect(textOf(before.rows)).not.toContain('zq-only-votes');
+  expect(of(before.rows, answer)).toMatchObject([{ kind: 'positive', pictureId: world.pictures[2], text: null, provenance: { userId: voter.user.id, origin: 'vote' } }]);
+  // Without words the vote still says that the picture is worth its caption.
+  expect(lessonsOf(before.rows).asked).toContainEqual(expect.objectContaining({ request: 'a green field', verbatim: false, pictureId: world.pictures[2] }));
+
+  const consent = await world.store.consents.grant(voter.user.id, 'train-text', voter.chatId);
+  const after = await snapshot();
+  expect(of(after.rows, answer)).toMatchObject([{ kind: 'question', text: 'zq-only-votes', provenance: { consentId: consent.id } }, { kind: 'positive' }]);
+  await world.store.consents.revoke(voter.user.id);
+  expect(textOf((await snapshot()).rows)).not.toContain('zq-only-votes');
+  expect(of((await snapshot()).rows, answer)).toEqual([]);
+});
+
+test('words of others stay out: those quoted, those of a group without everybody’s consent, those of another chat', async () => {
+  const { conversations, votes, consents } = world.store;
+  const group = await conversations.ensureChat({ platform: 'telegram', externalId: '-55', kind: 'group' });
+  const [asker, stranger] = [await world.person(102), await world.person(103, [])];
+  const conversation = await conversations.current(group.id);
+  const save = async (parts: Parameters<typeof conversations.appendTurn>[1]['parts'], said: string) => {
+    const question = await conversations.appendTurn(conversation.id, { role: 'user', authorId: asker.user.id, parts });
+    const answer = await conversations.saveAnswer({ conversationId: conversation.id, questionTurnId: question.id, parts: [{ type: 'text', text: said }], seed: 1, options: {}, adapter: 'a', model: 'm', retProbability: 0, endReason: 'stop', rets: [], shown: [] });
+    await votes.set(answer.id, asker.user.id, 'up');
+    return answer.id;
+  };
+  // Consent of the private chat allows nothing in the group.
+  const elsewhere = await save([{ type: 'text', text: 'zq-elsewhere' }], 'zq-answer-elsewhere');
+  expect(of((await snapshot()).rows, elsewhere)).toEqual([]);
+  for (const purpose of ['train-text', 'train-votes'] as const) await consents.grant(asker.user.id, purpose, group.id);
+  expect(textOf((await snapshot()).rows)).toContain('zq-answer-elsewhere');
+
+  await conversations.appendTurn(conversation.id, { role: 'user', authorId: stranger.user.id, parts: [{ type: 'text', text: 'my name is zq-stranger' }] });
+  await save([{ type: 'text', text: 'zq-quoted-words\n' }, { type: 'text', text: 'zq-own-words', }], 'hello zq-stranger');
+  await save([{ type: 'text', text: 'zq-marked', quoted: stranger.user.id }, { type: 'text', text: 'zq-more-own' }], 'zq-marked indeed');
+  const text = textOf((await snapshot()).rows);
+  for (const theirs of ['zq-stranger', 'zq-quoted-words', 'zq-marked']) expect(text).not.toContain(theirs);
+  expect(text).toContain('zq-answer-elsewhere');
+});
+
+test('from Discord no message text ever enters; votes and captions only behind their switches', async () => {
+  const person = await world.person(104, ['train-text', 'train-pictures', 'train-votes'], 'discord');
+  const answer = await person.ask('zq-discord-words', [world.pictures[3]!]);
+  await world.store.votes.set(answer, person.user.id, 'up');
+  await world.store.votes.correct(answer, person.user.id, { kind: 'it-shows', text: 'zq-discord-correction' });
+  const learnt = '00000000-0000-4000-8000-000000000099';
+  const row = (await world.store.pictures.get(world.pictures[3]!))!;
+  await world.store.pictures.add([{ ...row, id: learnt, tenant: 'chat:discord:104', caption: 'zq-discord-caption', alt: 'x', addedBy: person.user.id }]);
+  const off = await snapshot();
+  expect(textOf(off.rows)).not.toContain('zq-discord');
+  expect(textOf(off.rows)).not.toContain(person.user.id);
+  expect(off.leftOut['votes from Discord are switched off']).toBe(1);
+  const votes = await snapshot({ discord: { votes: true, captions: false } });
+  expect(textOf(votes.rows)).not.toContain('zq-discord');
+  expect(of(votes.rows, answer)).toMatchObject([{ kind: 'positive', text: null, pictureId: world.pictures[3] }]);
+  const both = await snapshot({ discord: { votes: true, captions: true } });
+  expect(both.rows.filter(({ text }) => text?.startsWith('zq-discord'))).toMatchObject([{ kind: 'learn', text: 'zq-discord-caption', provenance: { userId: person.user.id, origin: 'learn' } }]);
+  await world.store.consents.revoke(person.user.id, 'train-pictures');
+  expect(textOf((await snapshot({ discord: { votes: true, captions: true } })).rows)).not.toContain('zq-discord');
+});
+
+test('one example per person and answer; a person weighs at most the bound; 🔁 and corrections reject', async () => {
+  const person = await world.person(105);
+  const { votes } = world.store;
+  const [cat, a, b] = world.pictures as [string, string, string];
+  const corrected = await person.ask('zq show me my cat', [a, b]);
+  await votes.set(corrected, person.user.id, 'down');
+  await votes.correct(corrected, person.user.id, { kind: 'not-this', pictureId: a });
+  await votes.correct(corrected, person.user.id, { kind: 'right-picture', pictureId: cat });
+  const changed = await person.ask('zq another', [a]);
+  await votes.set(changed, person.user.id, 'down');
+  await votes.set(changed, person.user.id, 'up');
+  const { rows } = await snapshot({ personWeight: 0.5 });
+  expect(of(rows, corrected).filter(({ kind }) => kind !== 'question')).toMatchObject([{ kind: 'positive', pictureId: cat, extra: { rejected: [a, b] }, provenance: { origin: 'correction' }, weight: 0.25 }]);
+  expect(of(rows, changed).filter(({ kind }) => kind !== 'question')).toMatchObject([{ kind: 'positive', pictureId: a, weight: 0.25 }]);
+  const known = new Set(world.pictures.map((id) => `gallery ${id}`));
+  const examples = trainingSources(lessonsOf(rows.map((row) => ({ ...row, split: 'train' }))), known, 0).flatMap((source) => source.examples);
+  expect(examples).toContainEqual(expect.objectContaining({ request: 'zq show me my cat', rejected: [{ images: '', name: `gallery ${a}` }, { images: '', name: `gallery ${b}` }] }));
+});
+
+test('with the consents revoked first the train set is empty, and the job says so', async () => {
+  const other = await openWorld();
+  try {
+    await plantPreference(other);
+    const learning = await other.learning({ replay: { pictures: 0, dev: 0 } });
+    for (let number = 1; number <= 12; number++) await other.store.consents.revoke((await other.person(number, [])).user.id);
+    const empty = await takeSnapshot({ store: other.store, gallery: () => other.gallery, settings: parseLearningSettings({ replay: { pictures: 0, dev: 0 } }), since: 0 });
+    expect(empty.rows).toEqual([]);
+    expect(tooLittle(empty, settings)).toContain('60 × no consent to use votes');
+    const refused = await learning.jobs.start({ by: '', reason: 'x' });
+    expect(refused).toMatchObject({ started: false, why: expect.stringMatching(/too little.*0 new examples.*60 × no consent/) });
+    expect(await other.store.trainSets.list()).toEqual([]);
+  } finally {
+    await other.close();
+  }
+}, 30_000);
