@@ -1,6 +1,6 @@
 // What stands behind the bots in tests: the real store on SQLite, the real engine with a tiny generated
 // model, the real gallery with a few pictures, the real sanitizer. Only time can be slowed down.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -76,9 +76,10 @@ export interface Bench {
   close(): Promise<void>;
 }
 
-export async function openBench(pictures = 12): Promise<Bench> {
-  const folder = mkdtempSync(join(tmpdir(), 'fromage-bots-'));
-  writeTinyFromage(join(folder, 'model'), 5);
+/** @param given a folder of an earlier bench, as after a crash; the caller removes it */
+export async function openBench(pictures = 12, given?: string): Promise<Bench> {
+  const folder = given ?? mkdtempSync(join(tmpdir(), 'fromage-bots-'));
+  if (!existsSync(join(folder, 'model'))) writeTinyFromage(join(folder, 'model'), 5);
   const parts = await loadFromage({ model: join(folder, 'model'), weights: 'fp32', cacheDir: join(folder, 'cache'), threads: 1, verify: 'never' });
   const engine = new SlowEngine(createEngine(parts, { maxRows: 8, maxQueue: 500 }));
   const store = await openStore({ dataDir: join(folder, 'data') });
@@ -102,7 +103,7 @@ export async function openBench(pictures = 12): Promise<Bench> {
       await gallery.close();
       await engine.close();
       await store.close();
-      rmSync(folder, { recursive: true, force: true });
+      if (given === undefined) rmSync(folder, { recursive: true, force: true });
     },
   };
 }
