@@ -32,15 +32,19 @@ export function bootstrapInterval(groups: number, statistic: (drawn: Int32Array)
   return { low: quantile(values, 0.025), high: quantile(values, 0.975) };
 }
 
-/** 95 % interval of the mean. */
+/** One group tells nothing of how much groups differ. */
+const anything: Interval = { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
+
+/** 95 % interval of the mean; infinite for a single group. */
 export function meanInterval(values: readonly number[], options: BootstrapOptions = {}): Interval {
   const { sums, counts } = byGroup(values, options.groups);
+  if (sums.length < 2) return anything;
   return bootstrapInterval(sums.length, (drawn) => groupMean(sums, counts, drawn), options);
 }
 
 /**
  * Compares two sets of values of the same queries in the same order; both are resampled alike, so that
- * queries that are hard for both do not blur the difference.
+ * queries that are hard for both do not blur the difference. A single group never shows a difference.
  *
  * @param a of the first adapter, e.g. 1 for a hit and 0 for a miss
  * @param b of the second one
@@ -49,10 +53,11 @@ export function pairedBootstrap(a: readonly number[], b: readonly number[], opti
   if (a.length !== b.length || a.length === 0) throw new RangeError(`a pair needs values of the same queries: ${a.length} and ${b.length}`);
   const differences = b.map((value, i) => value - a[i]!);
   const { sums, counts } = byGroup(differences, options.groups);
+  const difference = differences.reduce((sum, value) => sum + value, 0) / differences.length;
+  if (sums.length < 2) return { difference, ...anything, plusMinus: Number.POSITIVE_INFINITY, notBetter: 0.5, significant: false };
   const drawn = resample(sums.length, (groups) => groupMean(sums, counts, groups), options);
   const low = quantile(drawn, 0.025);
   const high = quantile(drawn, 0.975);
-  const difference = differences.reduce((sum, value) => sum + value, 0) / differences.length;
   return { difference, low, high, plusMinus: (high - low) / 2, notBetter: drawn.filter((value) => value <= 0).length / drawn.length, significant: low > 0 || high < 0 };
 }
 

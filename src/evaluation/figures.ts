@@ -24,10 +24,10 @@ export function compareRanks(first: Ranks, second: Ranks, options: EvaluationOpt
   return Object.fromEntries(places.map((k) => [`r${k}`, compareValues(hits(first.ranks, k), hits(second.ranks, k), first.groups, options)]));
 }
 
-/** @param values in [0, 1]; the interval is in percent */
+/** @param values in [0, 1] (CIDEr up to 10); the interval is in percent, 0 to 100 where a single group tells nothing */
 export function intervalOf(values: readonly number[], groups: readonly number[] | undefined, options: EvaluationOptions): readonly [number, number] {
   const { low, high } = meanInterval(values, { ...resampling(options), ...(groups ? { groups } : {}) });
-  return [percent(low), percent(high)];
+  return [percent(Math.max(0, low)), Number.isFinite(high) ? percent(high) : 100];
 }
 
 /** @param a values in [0, 1] of the first adapter, `b` of the second, query by query */

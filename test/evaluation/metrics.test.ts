@@ -162,6 +162,11 @@ describe('bootstrap', () => {
     expect(() => pairedBootstrap([1], [1, 2])).toThrow(RangeError);
   });
 
+  test('a single group is never sure of anything', () => {
+    expect(meanInterval([1, 1, 0], { groups: [7, 7, 7] })).toEqual({ low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY });
+    expect(pairedBootstrap([0, 0], [1, 1], { groups: [1, 1] })).toMatchObject({ difference: 1, significant: false });
+  });
+
   test('any statistic of drawn groups can be resampled', () => {
     const { low, high } = bootstrapInterval(100, (drawn) => Math.max(...drawn), { samples: 200 });
     expect(high).toBe(99);

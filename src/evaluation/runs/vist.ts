@@ -8,7 +8,7 @@ import { contextName, evaluateVist, paperContexts, type VistResult } from '../ta
 import { type LoadedStories, loadStories } from './stories.ts';
 import type { RunOutcome, RunRequest } from './types.ts';
 
-/** R@1, R@5, R@10 as the paper prints them (arXiv 2301.13823, tables 1 and 2). */
+/** R@1, R@5, R@10 as the paper prints them (arXiv 2301.13823). */
 const paper: readonly (readonly [string, number, number, number])[] = [
   ['CLIP ViT-L/14, 1 caption', 11.9, 25.5, 32.2],
   ['FROMAGe, 1 caption', 11.3, 24.6, 32.1],
