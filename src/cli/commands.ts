@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { describeConfig } from '../config/index.ts';
 import { registerGalleryCommands } from './gallery-commands.ts';
 import { registerEvaluationCommands } from './evaluation-commands.ts';
+import { registerLearningCommands } from './learning-commands.ts';
 import { registerTrainingCommands } from './training-commands.ts';
 
 /** Options that every command with a model takes; they stand above the environment. */
@@ -90,6 +91,7 @@ export function registerCommands(program: Command): void {
     .action(async (options) => (await import('./commands/bench-retrieval.ts')).benchRetrieval(options));
 
   registerTrainingCommands(program);
+  registerLearningCommands(program);
   registerEvaluationCommands(program, withModel);
   registerGalleryCommands(program, withModel);
 

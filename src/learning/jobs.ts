@@ -14,7 +14,7 @@ import type { LearningStores } from './stores.ts';
 export interface JobsOptions {
   readonly store: LearningStores;
   readonly gallery: () => Gallery | null;
-  readonly lineup: Lineup;
+  readonly lineup: Pick<Lineup, 'serving'>;
   readonly settings: () => Promise<LearningSettings>;
   /** Tells the worker that there is a job. */
   readonly wake: () => void;
@@ -46,6 +46,13 @@ export class LearningJobs implements TrainingJobs {
     }
     wake();
     return { started: true, job: await this.#status(job) };
+  }
+
+  /** Asks for a run that whichever process works jobs off will prepare; `created` false when one is under way. */
+  async request(reason: string): Promise<{ readonly created: boolean; readonly job: JobStatus }> {
+    const { job, created } = await this.#options.store.jobs.enqueue({ kind: trainingJob, key: trainingJob, payload: { reason } });
+    this.#options.wake();
+    return { created, job: await this.#status(job) };
   }
 
   /** Freezes what may be used now and makes a run of it. */

@@ -7,11 +7,14 @@ import type { Lineup } from './lineup.ts';
 import { versionOf } from './records.ts';
 import type { LearningStores } from './stores.ts';
 
+/** How a change of the serving version is made: in engine and gallery, or on record alone. */
+export type VersionChanges = Pick<Lineup, 'promote' | 'rollback' | 'pin'>;
+
 export class LearningVersions implements AdapterVersions {
   readonly #store: LearningStores;
-  readonly #lineup: Lineup;
+  readonly #lineup: VersionChanges;
 
-  constructor(store: LearningStores, lineup: Lineup) {
+  constructor(store: LearningStores, lineup: VersionChanges) {
     this.#store = store;
     this.#lineup = lineup;
   }
