@@ -149,15 +149,22 @@ function quotedOf(message: AnyMessage, self: Self): QuotedMessage | null {
 
 function commandOf(text: string, entities: readonly MessageEntity[], self: Self): { name: string; rest: string; named: boolean } | 'foreign' | null {
   const entity = entities.find(({ type, offset }) => type === 'bot_command' && offset === 0);
-  if (!entity) return null;
-  const [name = '', username] = text.slice(1, entity.length).split('@');
+  // Some servers and clients leave the marks out.
+  const length = entity?.length ?? (entities.length === 0 ? (/^\/[a-z][a-z0-9_]{0,31}(@\w+)?(?=\s|$)/i.exec(text)?.[0].length ?? 0) : 0);
+  if (length === 0) return null;
+  const [name = '', username] = text.slice(1, length).split('@');
   if (username !== undefined && username.toLowerCase() !== self.username.toLowerCase()) return 'foreign';
-  return { name: name.toLowerCase(), rest: text.slice(entity.length).trim(), named: username !== undefined };
+  return { name: name.toLowerCase(), rest: text.slice(length).trim(), named: username !== undefined };
 }
 
 function withoutMention(text: string, entities: readonly MessageEntity[], self: Self): { text: string; mentioned: boolean } {
   let out = text;
   let mentioned = false;
+  if (entities.length === 0) {
+    const bare = new RegExp(`(?<![\\w@])@${self.username}\\b`, 'gi');
+    mentioned = bare.test(text);
+    out = text.replace(bare, '');
+  }
   for (const entity of entities.toReversed()) {
     const word = text.slice(entity.offset, entity.offset + entity.length);
     const own = (entity.type === 'mention' && word.toLowerCase() === `@${self.username.toLowerCase()}`) || (entity.type === 'text_mention' && entity.user.id === self.id);

@@ -38,7 +38,9 @@ export function parseAllowedHost(text: string): AllowedHost {
   if (!match) {
     throw new FromageError({ code: 'INTAKE_HOST', what: `"${text}" is not host[:port]`, todo: 'give hosts such as cdn.discordapp.com, separated by commas' });
   }
-  return { host: match[2]!.toLowerCase(), http: match[1]?.toLowerCase() === 'http://' };
+  const http = match[1]?.toLowerCase() === 'http://';
+  // As URLs write it: without the protocol's own port.
+  return { host: match[2]!.toLowerCase().replace(http ? /:80$/ : /:443$/, ''), http };
 }
 
 /** True when the URL is of an allowed host with an allowed protocol, without credentials. */

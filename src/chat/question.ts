@@ -191,11 +191,12 @@ async function compose(desk: Desk, scene: Scene, conversation: Conversation, que
     ...(wish.forceRet ? { forceRet: true } : {}),
   };
   const exclude = wish.excludeShown ? await store.conversations.shownPictures(conversation.id) : new Set<string>();
+  const adapter = await desk.services.adapterFor?.(scene.chat.id);
   const parts: AnswerPart[] = [];
   for await (const event of composeAnswer({
     engine: desk.engine, gallery, filter, exclude,
     maxImgPerRet: settings.pictures,
-    request: { prompt, decoding, conversation: conversation.id, seed: stableHash(scene.key), deadlineMs: desk.times.answerMs, signal },
+    request: { prompt, decoding, conversation: conversation.id, seed: stableHash(scene.key), deadlineMs: desk.times.answerMs, signal, ...(adapter === undefined ? {} : { adapter }) },
     onGalleryError: (error) => desk.log.warn({ err: error }, 'the gallery failed; the answer goes on in words'),
   })) {
     if (event.type === 'end') return event.answer;

@@ -85,6 +85,8 @@ export interface FeedbackListener {
 }
 
 export interface ChatServices {
+  /** The adapter that answers a chat now (pinned, else serving): a request and its searches name it, and end with it. */
+  readonly adapterFor?: (chatId: string) => Promise<string | undefined>;
   readonly jobs?: TrainingJobs;
   readonly adapters?: AdapterVersions;
   readonly galleryAdmin?: GalleryAdmin;
