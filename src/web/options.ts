@@ -4,6 +4,7 @@ import type { ChatStore } from '../chat/contracts.ts';
 import type { Engine } from '../engine/types.ts';
 import type { Logger } from '../log.ts';
 import type { Gallery } from '../retrieval/types.ts';
+import type { LearningPage } from './learning.ts';
 
 /** Adding pictures by hand: the page's gallery tab and `--gallery` use it. */
 export interface PictureAdder {
@@ -21,6 +22,10 @@ export interface WebOptions {
   /** Null while it is being built or when there is none: answers are words only. */
   readonly gallery: () => Gallery | null;
   readonly pictures: PictureAdder | null;
+  /** The adapter that answers now: a request and its searches name it, and end with it. */
+  readonly adapterFor?: () => Promise<string | undefined>;
+  /** The page of learning is there when this is. */
+  readonly learning?: () => LearningPage | null;
   /** Decodes in a process of its own, re-encodes without metadata. @throws FromageError `VISION_…` for what is no picture */
   readonly sanitize: (bytes: Uint8Array) => Promise<{ readonly bytes: Uint8Array; readonly mimeType: string; readonly width: number; readonly height: number }>;
   readonly store: ChatStore;

@@ -2,6 +2,7 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import { FromageError } from '../errors.ts';
 import { createGuard } from './guard.ts';
+import { registerLearning } from './learning.ts';
 import { registerConversation } from './local/conversation.ts';
 import { WebMetrics } from './metrics.ts';
 import { registerChatCompletions } from './openai/chat-completions.ts';
@@ -49,6 +50,7 @@ export async function startWebServer(options: WebOptions): Promise<WebServer> {
   registerEmbeddings(app, options);
   registerPictures(app, options);
   registerConversation(app, options, metrics);
+  registerLearning(app, options);
   if (options.webhook) await registerWebhook(app, options.webhook);
 
   try {

@@ -107,6 +107,7 @@ export function registerConversation(app: FastifyInstance, options: WebOptions, 
     await stream.send({ type: 'question', turnId: asked.id });
     const said = new AnswerParts();
     try {
+      const adapter = await options.adapterFor?.();
       const events = composeAnswer({
         engine,
         gallery: options.gallery(),
@@ -114,7 +115,7 @@ export function registerConversation(app: FastifyInstance, options: WebOptions, 
         maxImgPerRet: question.settings.picturesPerAnswer,
         exclude: await store.conversations.shownPictures(conversation.id),
         onGalleryError: (error) => options.log.warn({ code: describeError(error).error.code }, 'the gallery could not be searched'),
-        request: { prompt, decoding, conversation: `web:${conversation.id}`, signal: stream.signal },
+        request: { prompt, decoding, conversation: `web:${conversation.id}`, signal: stream.signal, ...(adapter === undefined ? {} : { adapter }) },
       });
       for await (const event of metrics.watch(events)) {
         said.take(event);

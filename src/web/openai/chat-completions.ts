@@ -40,6 +40,7 @@ export function registerChatCompletions(app: FastifyInstance, options: WebOption
       licence: picture.licence,
       after,
     });
+    const adapter = body.adapter ?? (await options.adapterFor?.());
     const answer = (signal: AbortSignal): AsyncIterable<AnswerEvent> =>
       metrics.watch(
         composeAnswer({
@@ -54,7 +55,7 @@ export function registerChatCompletions(app: FastifyInstance, options: WebOption
             conversation: `api:${body.user ?? ''}`,
             signal,
             ...(body.seed == null ? {} : { seed: body.seed }),
-            ...(body.adapter == null ? {} : { adapter: body.adapter }),
+            ...(adapter === undefined ? {} : { adapter }),
           },
         }),
       );

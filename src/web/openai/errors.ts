@@ -14,6 +14,8 @@ export function statusOf(error: FromageError): number {
   if (error.code === 'WEB_BAD_REQUEST') return 400;
   if (error.code === 'WEB_NOT_FOUND') return 404;
   if (error.code.startsWith('VISION_')) return 400;
+  if (error.code === 'LEARNING_ADAPTER') return 404;
+  if (error.code === 'LEARNING_REFUSED' || error.code === 'LEARNING_DAMAGED') return 409;
   if (error.code === 'ENGINE_BUSY') return 429;
   return error.retryable ? 503 : 500;
 }

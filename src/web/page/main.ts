@@ -1,6 +1,7 @@
-// Starts the page: its two tabs, and where dropped pictures go.
+// Starts the page: its tabs, and where dropped pictures go.
 import { attach, emptyLog, setUpChat } from './chat.ts';
 import { addToGallery, setUpGallery } from './gallery.ts';
+import { setUpLearning } from './learning.ts';
 import { watchPictures } from './pictures.ts';
 import { setUpSettings } from './settings.ts';
 
@@ -29,6 +30,7 @@ for (const [i, tab] of tabs.entries()) {
 setUpSettings(emptyLog);
 setUpChat();
 setUpGallery();
+setUpLearning();
 watchPictures((urls) => {
   if (document.querySelector<HTMLElement>('#view-gallery')!.hidden) attach(urls);
   else void addToGallery(urls);
