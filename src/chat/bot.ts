@@ -15,6 +15,7 @@ import { FairQueue } from './fair-queue.ts';
 import { handleCommand } from './handle-command.ts';
 import { handleButton, handleReaction } from './handle-feedback.ts';
 import { handleDelete, handleEdit, handleMessage } from './handle-message.ts';
+import type { MessageKey } from './i18n/index.ts';
 import type { Sanitize } from './intake.ts';
 import type { ChatPlatform } from './platform.ts';
 import { sentence } from './reply.ts';
@@ -37,6 +38,12 @@ export interface BotOptions {
   readonly times?: Partial<BotTimes>;
   readonly log?: Logger;
 }
+
+const ownWords: Readonly<Record<string, MessageKey>> = {
+  ENGINE_BUSY: 'busy.full',
+  ENGINE_CLOSED: 'busy.restarting',
+  APP_GALLERY_STARTING: 'answer.galleryDown',
+};
 
 export class ChatBot {
   readonly #desk: Desk & { readonly platforms: Map<PlatformName, ChatPlatform>; readonly deliveries: Map<PlatformName, DeliveryLoop> };
@@ -309,9 +316,12 @@ export class ChatBot {
     }
     const code = error instanceof FromageError ? error.code : 'INTERNAL';
     const id = randomUUID().slice(0, 8);
-    log.error({ err: error, code, errorId: id, update: claim.updateId, attempt: claim.attempt }, 'an event could not be worked off');
-    const retryable = error instanceof FromageError && error.retryable;
-    if (retryable && claim.attempt < 4) {
+    const facts = { code, errorId: id, update: claim.updateId, attempt: claim.attempt };
+    // What has words for the person is told at once; what may pass by itself is tried again first.
+    const told = error instanceof FromageError && error.userMessage !== undefined;
+    if (told) log.info(facts, 'an event was answered with an excuse');
+    else log.error({ err: error, ...facts }, 'an event could not be worked off');
+    if (error instanceof FromageError && error.retryable && (!told || code.startsWith('ENGINE_')) && claim.attempt < 4) {
       await store.inbox.fail(claim, code, { retryInMs: 1_000 * 2 ** (claim.attempt - 1), maxAttempts: 5 });
       return;
     }
@@ -325,9 +335,10 @@ export class ChatBot {
   #apology(scene: Scene, error: unknown, id: string): OutgoingMessage[] {
     const { event } = scene;
     if (event.type === 'reaction' || event.type === 'delete') return [];
+    // Errors speak English; where there is a sentence of our own, it is said in the person's language.
+    const own = error instanceof FromageError ? ownWords[error.code] : undefined;
     const said = error instanceof FromageError ? error.userMessage : undefined;
-    const busy = error instanceof FromageError && error.code === 'ENGINE_BUSY';
-    const text = said ?? speak(scene, busy ? 'busy.full' : 'error.general', { id });
+    const text = own ? speak(scene, own) : (said ?? speak(scene, 'error.general', { id }));
     const replyTo = 'messageId' in event ? event.messageId : undefined;
     return sendReply(scene, sentence(scene.locale, text, { quiet: true }), { key: `${scene.key}:sorry`, ...(replyTo === undefined ? {} : { replyTo }) });
   }
