@@ -52,8 +52,10 @@ describe('retrieval', () => {
     const { pictures } = await loadCaptions(engine, { ...data, limit: 1, captions: 1 }, {});
     expect(pictures.map(({ captions }) => captions)).toEqual([['a red square']]);
     await evaluateRetrieval(engine, pictures, { query: { style: 'chat' } });
+    await evaluateRetrieval(engine, [{ ...pictures[0]!, captions: ['A red square .'] }], { query: { style: 'chat' } });
+    await evaluateRetrieval(engine, [{ ...pictures[0]!, captions: ['A red square .'] }], {});
     await evaluateRetrieval(engine, pictures, { query: { style: 'chat', template: 'Find $& {}' } });
-    expect(engine.embedded.map(textOf)).toEqual(['Show me a picture of a red square', 'Find $& a red square']);
+    expect(engine.embedded.map(textOf)).toEqual(['Show me a picture of a red square', 'Show me a picture of a red square', 'A red square .', 'Find $& a red square']);
   });
 
   test('pictures that are not there are left out with their captions, and nothing at all is an error', async () => {
@@ -111,7 +113,7 @@ describe('vist', () => {
     expect(segmentsOf(prompt!).map((each) => (each.type === 'text' ? each.text : 'picture'))).toEqual(['Two white birds flew.', 'picture', '</s>', 'At last a red barn.']);
     expect(segmentsOf(prompt!)[2]).toMatchObject({ trusted: true });
     await evaluateVist(engine, stories, pooled, { contexts: [{ captions: 2, images: 1 }], query: { style: 'chat' } });
-    expect(segmentsOf(engine.embedded[1]!).map((each) => (each.type === 'text' ? each.text : 'picture'))).toEqual(['Two white birds flew.', 'picture', ' Show me a picture of At last a red barn.']);
+    expect(segmentsOf(engine.embedded[1]!).map((each) => (each.type === 'text' ? each.text : 'picture'))).toEqual(['Two white birds flew.', 'picture', ' Show me a picture of at last a red barn']);
   });
 });
 
@@ -135,6 +137,13 @@ describe('visdial', () => {
     expect(engine.scored[1]).toMatchObject({ candidates: [' no.', ' yes.', ' i cannot tell.', ' it is red.'] });
     expect(textOf(engine.scored[1]!.prompt)).toBe('Q: what colour is the wall? A: it is red. Q: is it a bright day? A:');
     expect(textOf(engine.embedded[1]!)).toBe('Q: what colour is the door? A: it is green. Q: is it a bright day? A: no.');
+  });
+
+  test('in chat the dialogue asks as it is', async () => {
+    const engine = colourEngine();
+    const dialogues = await readVisdial(fixture('visdial_1.0_val.json'), undefined, 1);
+    await evaluateVisdial(engine, dialogues, new Map([[11, Float32Array.of(1, 0, 0)]]), { query: { style: 'chat' } });
+    expect(engine.embedded.map(textOf)).toEqual(['Show me a picture of Q: what colour is the wall? A: it is red. Q: is it a bright day? A: yes.']);
   });
 
   test('pictures are found by the number in their name; files of another form are refused', async () => {

@@ -1,7 +1,7 @@
 // Prompts of Visual Dialog: a picture with the dialogue so far, and the whole dialogue as a request for it.
 import type { Prompt, PromptStyle, PromptTurn } from '../../engine/types.ts';
 import type { KeyedPrompt, QueryForm } from '../types.ts';
-import { captionQuery } from './embed.ts';
+import { textQuery } from './embed.ts';
 import type { PictureDialogue } from './visdial.ts';
 
 /** `Q: is it day? A: yes.`: the authors' form, one round after the other. */
@@ -28,7 +28,7 @@ export function answerPrompt({ rounds }: PictureDialogue, round: number, pooled:
 
 /** The dialogue as a request for its picture. */
 export function picturePrompt(dialogue: PictureDialogue, form: QueryForm, ownStyle: PromptStyle): KeyedPrompt {
-  return captionQuery(dialogueText(dialogue), form, ownStyle);
+  return textQuery(dialogueText(dialogue), form, form.style ?? ownStyle);
 }
 
 function userTurn(text: string): PromptTurn {

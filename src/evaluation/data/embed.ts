@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Engine, EngineInfo, Prompt, PromptStyle } from '../../engine/types.ts';
 import { retrievalPrompt } from '../../engine/index.ts';
 import { FromageError } from '../../errors.ts';
+import { requestText } from '../../training/index.ts';
 import type { EvaluationOptions, KeyedPrompt, QueryForm } from '../types.ts';
 import { openVectorCache } from './vector-cache.ts';
 
@@ -62,10 +63,18 @@ export async function embedKeyed(engine: Engine, prompts: readonly KeyedPrompt[]
   }
 }
 
-/** The prompt that asks for a picture of this caption. */
+/**
+ * The prompt that asks for a picture of this caption. In chat the caption is the object of a request, as in
+ * training: "A dog runs ." becomes "Show me a picture of a dog runs"; the paper's forms take it as it is.
+ */
 export function captionQuery(caption: string, form: QueryForm, ownStyle: PromptStyle): KeyedPrompt {
   const style = form.style ?? ownStyle;
-  const prompt = form.template === undefined ? retrievalPrompt(caption, style) : ownWords(form.template.replaceAll('{}', () => caption.trim()), style);
+  return textQuery(style === 'chat' ? requestText('{}', caption) : caption.trim(), form, style);
+}
+
+/** The prompt that asks for the picture of a text which stands as it is. */
+export function textQuery(object: string, form: QueryForm, style: PromptStyle): KeyedPrompt {
+  const prompt = form.template === undefined ? retrievalPrompt(object, style) : ownWords(form.template.replaceAll('{}', () => object), style);
   return { key: JSON.stringify(prompt), prompt };
 }
 
