@@ -10,7 +10,10 @@ let world: World;
 beforeAll(async () => {
   world = await openWorld();
 }, 30_000);
-afterAll(() => world.close());
+afterAll(async () => {
+  await world.close();
+  world.cleanUp();
+});
 
 const settings = parseLearningSettings({});
 const snapshot = (change: object = {}) => takeSnapshot({ store: world.store, gallery: () => world.gallery, settings: { ...settings, ...change }, since: 0 });
@@ -124,5 +127,6 @@ test('with the consents revoked first the train set is empty, and the job says s
     expect(await other.store.trainSets.list()).toEqual([]);
   } finally {
     await other.close();
+    other.cleanUp();
   }
 }, 30_000);

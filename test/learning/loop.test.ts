@@ -10,7 +10,10 @@ beforeAll(async () => {
   await plantPreference(world);
   learning = await world.learning();
 }, 60_000);
-afterAll(() => world.close());
+afterAll(async () => {
+  await world.close();
+  world.cleanUp();
+});
 
 const paraphrase = 'give me my cat';
 

@@ -31,7 +31,9 @@ export interface World {
   person(number: number, consents?: readonly ('train-text' | 'train-pictures' | 'train-votes')[], platform?: string): Promise<Person>;
   /** What a chat would be shown for these words now. */
   shownFor(words: string, adapter?: string): Promise<string>;
+  /** Leaves the folder, for another process to open. */
   close(): Promise<void>;
+  cleanUp(): void;
 }
 
 export interface Person {
@@ -122,8 +124,8 @@ export async function openWorld(known?: string): Promise<World> {
       await decoder.close();
       await engine.close();
       await store.close();
-      if (known === undefined) rmSync(folder, { recursive: true, force: true });
     },
+    cleanUp: () => rmSync(folder, { recursive: true, force: true }),
   };
 }
 
