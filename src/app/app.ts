@@ -73,6 +73,8 @@ export async function startApp(config: Config, hooks: AppHooks): Promise<App> {
     pictures: { addPicture: (picture) => readyGallery().addPicture(picture), removePicture: (id) => readyGallery().removePicture(id) },
     sanitize,
     store,
+    adapterFor: async () => learning?.adapterFor(null),
+    learning: () => learning,
     host: config.FROMAGE_HOST,
     port: config.PORT,
     apiKey: config.FROMAGE_API_KEY ?? null,
@@ -137,6 +139,7 @@ function noted(log: Logger, what: string): (error: unknown) => void {
 function services(learning: () => Learning | null, gallery: NonNullable<ChatServices['galleryAdmin']>): ChatServices {
   return {
     galleryAdmin: gallery,
+    adapterFor: async (chatId) => learning()?.adapterFor(chatId),
     get jobs() {
       return learning()?.jobs as NonNullable<ChatServices['jobs']>;
     },
