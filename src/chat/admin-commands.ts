@@ -1,6 +1,7 @@
 // Commands of administrators and operators: training, adapters, the gallery, bans and limits.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { OutgoingMessage } from './contracts.ts';
-import { type Desk, type Scene, sendReply, speak } from './desk.ts';
+import { type Desk, editRow, type Scene, sendReply, speak } from './desk.ts';
 import { nativeId } from './directory.ts';
 import { isLimit, readLimits } from './gate.ts';
 import { namedPictures, teach } from './picture-commands.ts';
@@ -15,6 +16,7 @@ export async function retrainCommand(desk: Desk, scene: Scene, event: CommandEve
   switch (event.options.action) {
     case 'start': {
       const started = await jobs.start({ by, reason: event.options.reason?.slice(0, 200) ?? '' });
+      if (started.started) followJob(desk, scene, started.job);
       return answer(scene, event, started.started ? speak(scene, 'retrain.started', { summary: started.job.summary }) : speak(scene, 'retrain.notStarted', { why: started.why }));
     }
     case 'cancel':
@@ -28,6 +30,50 @@ export async function retrainCommand(desk: Desk, scene: Scene, event: CommandEve
       return answer(scene, event, status ? statusLine(scene, status) : speak(scene, 'retrain.none'));
     }
   }
+}
+
+const over = new Set<JobStatus['state']>(['done', 'failed', 'cancelled', 'refused']);
+
+/** The message that said the start is edited as the job goes on, a few times a minute and at its end. */
+function followJob(desk: Desk, scene: Scene, job: JobStatus): void {
+  const ended = new AbortController();
+  const pauseMs = 5 * scene.platform.streamRule(scene.place).intervalMs;
+  let newest: JobStatus | null = null;
+  let busy = false;
+  let count = 0;
+  const follow = async (): Promise<void> => {
+    for (let status = newest; status; status = newest) {
+      newest = null;
+      const message = await startMessage(desk, scene);
+      const unit = scene.platform.render(sentence(scene.locale, statusLine(scene, status)))[0];
+      if (message === null || !unit) return ended.abort();
+      await desk.store.outbox.enqueue([editRow(scene, `${scene.key}:job:${count++}`, message, unit)]);
+      scene.delivery.wake();
+      if (over.has(status.state)) return ended.abort();
+      await sleep(pauseMs, undefined, { ref: false });
+    }
+  };
+  desk.services.jobs?.watch?.(job.id, (status) => {
+    newest = status;
+    if (busy) return;
+    busy = true;
+    follow()
+      .catch((error: unknown) => desk.log.warn({ err: error }, 'the progress of a job could not be shown'))
+      .finally(() => {
+        busy = false;
+      });
+  }, ended.signal);
+}
+
+/** The id of the message that said the start, once it is sent; null when it never was. */
+async function startMessage(desk: Desk, scene: Scene): Promise<string | null> {
+  for (let i = 0; i < 150; i++) {
+    const row = await desk.store.outbox.find(`${scene.key}:0`);
+    if (row?.state === 'dead') return null;
+    if (row?.messageIds[0] !== undefined) return row.messageIds[0];
+    await sleep(200, undefined, { ref: false });
+  }
+  return null;
 }
 
 function statusLine(scene: Scene, { id, state, progress, examples, summary }: JobStatus): string {
