@@ -8,7 +8,7 @@ import type { Gallery } from '../retrieval/types.ts';
 import { AlbumCollector } from './albums.ts';
 import type { ChatStore, ClaimedUpdate, IncomingUpdate, JsonValue, OutgoingMessage } from './contracts.ts';
 import { findCommand } from './commands.ts';
-import { DeliveryLoop } from './delivery.ts';
+import { DeliveryLoop, previewSuffix } from './delivery.ts';
 import { type BotTimes, bytesFor, defaultTimes, type Desk, makeScene, type Scene, sendReply, speak, targetOf } from './desk.ts';
 import { Directory, nativeId } from './directory.ts';
 import { FairQueue } from './fair-queue.ts';
@@ -348,7 +348,7 @@ export class ChatBot {
     const { event, delivery } = scene;
     if (event.type !== 'message' && event.type !== 'edit' && event.type !== 'command') return;
     const reply = sentence(scene.locale, speak(scene, 'busy.restarting'));
-    const key = `${scene.key}:preview`;
+    const key = `${scene.key}${previewSuffix}`;
     const shown = await this.#desk.store.outbox.find(key);
     const [unit] = scene.platform.render(reply);
     if (shown?.state === 'sent' && shown.messageIds[0] !== undefined && unit) {

@@ -29,6 +29,9 @@ export interface Delivered {
   readonly sent: boolean;
 }
 
+/** Keys of previews end so. */
+export const previewSuffix = ':preview';
+
 export class DeliveryLoop {
   readonly #options: DeliveryOptions;
   readonly #running = new Set<Promise<void>>();
@@ -46,7 +49,7 @@ export class DeliveryLoop {
   async start(): Promise<void> {
     this.#open = true;
     await this.#sweep();
-    this.#sweeper = setInterval(() => void this.#sweep(), 30_000);
+    this.#sweeper = setInterval(() => void this.#sweep(), Math.min(30_000, this.#options.leaseMs ?? 30_000));
     this.#sweeper.unref();
     this.wake();
   }
@@ -76,13 +79,10 @@ export class DeliveryLoop {
     let known = await outbox.find(key);
     if (!known) return null;
     if (await outbox.cancel(key)) return null;
-    if (known.state === 'pending' || known.state === 'running' || known.state === 'unknown') {
-      await new Promise<void>((resolve) => {
-        this.#watchers.set(key, () => resolve());
-        signal.addEventListener('abort', () => resolve(), { once: true });
-        void this.#sweep();
-      });
-      this.#watchers.delete(key);
+    // Of a process that died in the middle of sending it, the lease must run out first.
+    while (known && known.state !== 'sent' && known.state !== 'dead' && !signal.aborted) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await this.#sweep();
       known = await outbox.find(key);
     }
     return known?.state === 'sent' ? (known.messageIds[0] ?? null) : null;
@@ -231,8 +231,11 @@ export class DeliveryLoop {
     const { outbox, platform, log } = this.#options;
     for (const unknown of await outbox.unknown()) {
       if (unknown.platform !== platform.name) continue;
-      log.warn({ key: unknown.key, platform: platform.name }, 'sending again what may have arrived');
-      await outbox.resolve(unknown.id, 'resend');
+      // A preview is not worth a second message: the answer itself is still to come.
+      const worth = !unknown.key.endsWith(previewSuffix);
+      log.warn({ key: unknown.key, platform: platform.name }, worth ? 'sending again what may have arrived' : 'letting go of a preview that may have arrived');
+      await outbox.resolve(unknown.id, worth ? 'resend' : 'give-up');
+      if (!worth) this.#watchers.get(unknown.key)?.({ messageIds: [], sent: false });
     }
   }
 }

@@ -1,6 +1,7 @@
 // Shows an answer while it grows: one message that is edited, or a draft where the platform has them,
 // never faster than the platform likes. Nothing here must survive: the finished answer goes by the outbox.
 import { type Scene, sendRow, targetOf } from './desk.ts';
+import { previewSuffix } from './delivery.ts';
 import { nativeId } from './directory.ts';
 import { DeliveryError, type OutUnit, type StreamRule } from './platform.ts';
 import { Interrupted, type Interruption } from './running.ts';
@@ -107,7 +108,7 @@ export class Preview {
     if (body === this.#shown) return;
     const { platform, delivery, key } = this.#scene;
     if (!this.#message) {
-      const row = sendRow(this.#scene, `${key}:preview`, { ...targetOf(this.#scene, this.#replyTo), first: true }, unit);
+      const row = sendRow(this.#scene, `${key}${previewSuffix}`, { ...targetOf(this.#scene, this.#replyTo), first: true }, unit);
       const { sent, messageIds } = await delivery.deliverNow(row, this.#signal);
       if (sent && messageIds[0] !== undefined) this.#message = { messageId: messageIds[0], form: unit.form };
       else if (!this.#signal.aborted) this.#over = true;
@@ -123,7 +124,7 @@ export class Preview {
     const { key, delivery, platform, locale } = this.#scene;
     const unit = platform.render({ parts: [{ type: 'text', text: '…' }], buttons: [], locale, complete: false })[0];
     if (!unit) return;
-    const found = await delivery.previousSend(`${key}:preview`, this.#signal);
+    const found = await delivery.previousSend(`${key}${previewSuffix}`, this.#signal);
     if (found !== null) this.#message = { messageId: found, form: unit.form };
   }
 }
