@@ -57,7 +57,7 @@ export async function evaluate(task: EvaluationTask, flags: EvaluateFlags): Prom
     const request = {
       ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) as { readonly [K in keyof typeof optional]?: NonNullable<(typeof optional)[K]> }),
       query: { ...(flags.queryStyle === undefined ? {} : { style: flags.queryStyle }), ...(flags.query === undefined ? {} : { template: flags.query }) },
-      samples: wholeNumber('--samples', flags.samples),
+      samples: Math.max(1, wholeNumber('--samples', flags.samples)),
       seed: wholeNumber('--seed', flags.seed),
       cacheDir: cacheFolder(config),
       identity: identityOf(config),
