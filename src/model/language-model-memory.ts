@@ -6,7 +6,7 @@ import { hiddenWidth, weightsLayout } from './graphs/language-model.ts';
 import { capacityBucket } from './kv-cache.ts';
 import type { ModelConfig } from './language-model-config.ts';
 import { bitsFor, type WeightScheme } from './language-model-weights.ts';
-import { quantizedRowBytes } from './quantize.ts';
+import { blockSize, headBlockSize, quantizedRowBytes } from './quantize.ts';
 
 /** Below this many weights a model is kept in float32: quantising would save nothing worth having. */
 const tinyModel = 20e6;
@@ -53,7 +53,7 @@ export function estimateMemory(config: ModelConfig, question: MemoryQuestion): M
     const rows = rowsOf(spec);
     const bits = bitsFor(spec, question.weights);
     weightBytes += rows * spec.columns * residentBytes[bits];
-    const perRow = bits === 32 ? null : quantizedRowBytes(spec.columns, bits);
+    const perRow = bits === 32 ? null : quantizedRowBytes(spec.columns, bits, spec.precision === 'head' && bits === 8 ? headBlockSize : blockSize);
     convertedBytes += rows * (perRow === null ? 4 * spec.columns : perRow.data + perRow.scales + perRow.zeroPoints);
     if (name.startsWith('layers.0.')) widths += 3 * rows;
   }

@@ -4,7 +4,7 @@ import { FromageError } from '../errors.ts';
 import type { TensorLocation, WeightStore } from '../formats/types.ts';
 import type { ExternalTensor } from '../onnx/graph/index.ts';
 import type { ModelConfig } from './language-model-config.ts';
-import { type Bits, isBlockDType, meanColumns, quantizedRowBytes, quantizeRows, repackBlocks, uninterleaveHeads, widenBlocks } from './quantize.ts';
+import { type Bits, blockSize, headBlockSize, isBlockDType, meanColumns, quantizedRowBytes, quantizeRows, repackBlocks, uninterleaveHeads, widenBlocks } from './quantize.ts';
 import { type CacheEntry, openWeightsCache } from './weights-cache.ts';
 import type { MatrixPart, MatrixSpec, VectorPart, WeightsLayout } from './weights-layout.ts';
 
@@ -20,6 +20,8 @@ export type MatrixWeight =
       readonly rows: number;
       readonly columns: number;
       readonly bits: Bits;
+      /** Values that share a scale. */
+      readonly blockSize: number;
       /** Columns that multiply the inputs themselves; any more are those of `repackBlocks`. */
       readonly inputColumns: number;
       readonly data: ExternalTensor;
@@ -106,13 +108,16 @@ function planMatrix(name: string, spec: MatrixSpec, located: readonly TensorLoca
   const bits = repacked || !located.some((tensor) => isBlockDType(tensor.dtype)) ? wanted : 8;
   const { means, padding } = meanColumns(columns);
   const stored = repacked ? columns + 2 * means + padding : columns;
-  const perRow = quantizedRowBytes(stored, bits);
+  // Only what is in 8-bit blocks already, or never was in blocks, bears a wider range.
+  const wide = spec.precision === 'head' && bits === 8 && located.every((tensor) => tensor.dtype === 'Q8_0' || !isBlockDType(tensor.dtype));
+  const size = wide ? headBlockSize : blockSize;
+  const perRow = quantizedRowBytes(stored, bits, size);
   const blocks = perRow.scales / 4;
   const names = { data: `${name}.data`, scales: `${name}.scales`, zeroPoints: `${name}.zero_points` };
   entries.push({
     tensors: [
       { name: names.scales, type: 'float32', dims: [rows * blocks] },
-      { name: names.data, type: 'uint8', dims: [rows, blocks, 4 * bits] },
+      { name: names.data, type: 'uint8', dims: [rows, blocks, (size * bits) / 8] },
       { name: names.zeroPoints, type: 'uint8', dims: [rows * perRow.zeroPoints] },
     ],
     *chunks() {
@@ -122,14 +127,14 @@ function planMatrix(name: string, spec: MatrixSpec, located: readonly TensorLoca
         const blocksOfRows = (): Uint8Array => whole(() => store.readBytes(part.tensor)).subarray(first * rowBytes, (first + count) * rowBytes);
         const quantized = repacked
           ? repackBlocks(blocksOfRows(), count, columns)
-          : isBlockDType(dtype)
+          : isBlockDType(dtype) && !wide
             ? widenBlocks(blocksOfRows(), dtype, count, columns)
-            : quantizeRows(store.readRowsFloat32(part.tensor, first, count), count, columns, bits);
+            : quantizeRows(store.readRowsFloat32(part.tensor, first, count), count, columns, bits, size);
         yield [ordered(bytes(quantized.scales), perRow.scales, part), ordered(quantized.data, perRow.data, part), ordered(quantized.zeroPoints, perRow.zeroPoints, part)];
       }
     },
   });
-  return (cached) => ({ kind: 'blocks', rows, columns: stored, inputColumns: columns, bits, data: known(cached, names.data), scales: known(cached, names.scales), zeroPoints: known(cached, names.zeroPoints) });
+  return (cached) => ({ kind: 'blocks', rows, columns: stored, inputColumns: columns, bits, blockSize: size, data: known(cached, names.data), scales: known(cached, names.scales), zeroPoints: known(cached, names.zeroPoints) });
 }
 
 /** The rows of a matrix in pieces that hold whole heads; `whole` keeps a part's stored bytes between its pieces. */

@@ -26,7 +26,7 @@ export function fusedOps(graph: GraphBuilder, options: FusedOptions): Ops {
     const { name, weight } = linear;
     if (weight.kind === 'float32') return floatProducts(graph, x, name, weight);
     const operands = [graph.external(`${name}.data`, weight.data), graph.external(`${name}.scales`, weight.scales), graph.external(`${name}.zero_points`, weight.zeroPoints)];
-    const attributes = { K: weight.columns, N: weight.rows, bits: weight.bits, block_size: 32, accuracy_level: options.accuracyLevel };
+    const attributes = { K: weight.columns, N: weight.rows, bits: weight.bits, block_size: weight.blockSize, accuracy_level: options.accuracyLevel };
     return [graph.op('MatMulNBits', [weight.columns === weight.inputColumns ? x : withMeans(x, linear), ...operands], attributes, { domain: contrib, name: `${name}/product` })];
   };
   const normInputs = (norm: Norm): Value[] => {
