@@ -1,5 +1,5 @@
 // Every task on data in its own layout, through an engine whose answers can be worked out on paper.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -103,6 +103,17 @@ describe('vist', () => {
     // Only story 3's photo has a caption in another story: "a blue lake" shares "blue" with it, and "we sang
     // all the way" of another photo shares the rarer "all".
     expect(figures.baselines?.tf_idf['1_caption']?.all).toEqual({ r1: 0, r5: 33.33, r10: 100, median_rank: 7 });
+  });
+
+  test('without a place of pictures the photos are fetched from where the annotations say', async () => {
+    const asked: string[] = [];
+    const fetchPicture = async (url: string) => {
+      asked.push(url);
+      return new Uint8Array(readFileSync(join(photos, url.split('/').at(-1)!)));
+    };
+    // Two photos have an address; no story is whole with these.
+    await expect(loadStories(colourEngine(), fixture('vist.story-in-sequence.json'), { fetchPicture })).rejects.toMatchObject({ code: 'EVALUATION_DATA', what: expect.stringContaining('lacks a picture') });
+    expect(asked.sort()).toEqual(['http://pictures.test/101.png', 'http://pictures.test/102.png']);
   });
 
   test('the prompt alternates captions and pictures; with OPT each caption keeps its </s>', async () => {

@@ -17,7 +17,7 @@ export interface PictureRequest {
   readonly idOf: (name: string) => string | null;
   /** Every id that is wanted. */
   readonly ids: ReadonlySet<string>;
-  /** Where pictures are fetched from when `images` is absent; an id without one must be an address itself. */
+  /** Where pictures are fetched from when `images` is absent; an id without one is missing. Absent: ids are addresses. */
   readonly addresses?: ReadonlyMap<string, string>;
   /** Ids whose thumbnails are kept for the report. */
   readonly samples?: ReadonlySet<string>;
@@ -122,7 +122,8 @@ async function* findPictures({ images, idOf, ids, addresses, fetchPicture }: Pic
   };
   if (images === undefined) {
     for (const id of ids) {
-      const address = addresses?.get(id) ?? id;
+      const address = addresses === undefined ? id : (addresses.get(id) ?? '');
+      if (addresses && !isAddress(address)) continue;
       if (!isAddress(address)) throw new FromageError({ code: 'EVALUATION_DATA', what: `the picture ${JSON.stringify(id)} is no address, and --images is missing`, todo: 'name the folder, tar archive or list of addresses in --images' });
       yield { id, address, load: fetchOne(address) };
     }
