@@ -82,3 +82,11 @@ test('no two rooms import each other in a circle', () => {
   for (const room of edges.keys()) visit(room, []);
   expect([...new Set(circles)]).toEqual([]);
 });
+
+test('ARCHITECTURE.md names only paths that exist, and every room', () => {
+  const text = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8');
+  const named = [...text.matchAll(/`((?:src|bots|test|prisma|docker|docs)\/[^`*]*)`/g)].map((match) => match[1]!);
+  expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  const missing = Object.keys(rooms).filter((room) => !['errors', 'log'].includes(room) && !text.includes(room.startsWith('bots/') ? `\`${room}\`` : `\`src/${room}\``));
+  expect(missing).toEqual([]);
+});

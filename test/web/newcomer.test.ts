@@ -67,7 +67,7 @@ withStarter('a newcomer', () => {
 
   withBrowser('drops in a photo, asks about it, asks to be shown something, and votes', async () => {
     browser = await chromium.launch({ executablePath: browserPath!, args: ['--no-sandbox'] });
-    page = await browser.newPage({ viewport: { width: 960, height: 820 } });
+    page = await browser.newPage({ viewport: { width: 960, height: 1080 } });
     const problems: string[] = [];
     page.on('pageerror', (error) => problems.push(error.message));
     page.on('console', (message) => message.type() === 'error' && problems.push(message.text()));
