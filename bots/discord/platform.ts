@@ -25,6 +25,8 @@ export class DiscordPlatform implements ChatPlatform {
   readonly #options: DiscordPlatformOptions;
   /** Channels in which typing is not allowed, until when: 10,000 refusals in 10 minutes ban an address. */
   readonly #noTyping = new Map<string, number>();
+  /** When requests of the last second were made. */
+  readonly #recent: number[] = [];
 
   constructor(options: DiscordPlatformOptions) {
     this.#options = options;
@@ -40,6 +42,7 @@ export class DiscordPlatform implements ChatPlatform {
   }
 
   async send(target: SendTarget, unit: OutUnit, nonce: string, bytesOf: BytesOf): Promise<readonly string[]> {
+    this.#count();
     const { files, body } = await this.#payload(unit, bytesOf);
     const { via, place } = target;
     if (alive(via)) {
@@ -58,6 +61,8 @@ export class DiscordPlatform implements ChatPlatform {
   }
 
   async edit(target: SendTarget, messageId: string, unit: OutUnit, bytesOf: BytesOf): Promise<void> {
+    if (unit.preview && this.#isBusy()) return;
+    this.#count();
     const { files, body } = await this.#payload(unit, bytesOf);
     const { via, place } = target;
     // Without this list the files of the old form would stay.
@@ -87,7 +92,8 @@ export class DiscordPlatform implements ChatPlatform {
 
   async typing(place: Place): Promise<void> {
     const channel = place.native.channel ?? '';
-    if ((this.#noTyping.get(channel) ?? 0) > Date.now()) return;
+    if ((this.#noTyping.get(channel) ?? 0) > Date.now() || this.#isBusy()) return;
+    this.#count();
     try {
       await this.#call('typing', () => this.#options.rest.post(Routes.channelTyping(channel)));
     } catch (error) {
@@ -111,6 +117,18 @@ export class DiscordPlatform implements ChatPlatform {
       if (fresh === undefined || fresh === url) throw error;
       return downloadPicture(fresh, { hosts, signal });
     }
+  }
+
+  #count(): void {
+    this.#recent.push(Date.now());
+    this.#isBusy();
+  }
+
+  /** Half of the 50 requests a second are kept for messages: growing previews and typing can be left out. */
+  #isBusy(): boolean {
+    const since = Date.now() - 1_000;
+    while (this.#recent.length > 0 && this.#recent[0]! < since) this.#recent.shift();
+    return this.#recent.length >= 25;
   }
 
   async #sendVia(via: ReplyHandle, first: boolean, unit: OutUnit, body: Body, files: RawFile[]): Promise<readonly string[]> {
