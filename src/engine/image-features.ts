@@ -58,29 +58,34 @@ export class ImageFeatures {
 
   async #encodeBatch(pictures: readonly Uint8Array[]): Promise<(Float32Array | Error)[]> {
     const hashes = pictures.map(sha256);
+    /** What is known at any moment of this batch: others may learn a picture, or make room for theirs, meanwhile. */
+    const found = new Map<string, Float32Array>();
     const pixels = await Promise.all(
-      pictures.map((bytes, index): Promise<Float32Array | Error> => {
-        const known = this.#known.get(hashes[index] ?? '');
-        return known ? Promise.resolve(known) : this.#vision.preprocess(bytes).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+      pictures.map(async (bytes, index): Promise<Float32Array | Error | null> => {
+        const hash = hashes[index] ?? '';
+        const known = this.#known.get(hash);
+        if (known) found.set(hash, known);
+        return known ? null : this.#vision.preprocess(bytes).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
       }),
     );
     // One encoding for each picture that is new and could be decoded.
     const fresh = new Map<string, Float32Array>();
     pixels.forEach((value, index) => {
       const hash = hashes[index] ?? '';
-      if (value instanceof Float32Array && this.#known.get(hash) === undefined) fresh.set(hash, value);
+      const known = this.#known.get(hash);
+      if (known) found.set(hash, known);
+      else if (value instanceof Float32Array) fresh.set(hash, value);
     });
-    const encoded = new Map<string, Float32Array>();
     if (fresh.size > 0) {
       const pooled = await this.#work.unit(() => this.#vision.encode(joined([...fresh.values()]), fresh.size));
       const width = this.#vision.visionHiddenSize;
       [...fresh.keys()].forEach((hash, row) => {
         const features = pooled.slice(row * width, (row + 1) * width);
-        encoded.set(hash, features);
+        found.set(hash, features);
         this.#known.set(hash, features);
       });
     }
-    return pixels.map((value, index) => (value instanceof Error ? value : (encoded.get(hashes[index] ?? '') ?? value)));
+    return pixels.map((value, index) => found.get(hashes[index] ?? '') ?? (value instanceof Error ? value : new FromageError({ code: 'ENGINE_REQUEST', what: 'a picture could not be encoded' })));
   }
 }
 
