@@ -41,7 +41,7 @@ afterAll(async () => {
 });
 
 const wishes = ['my cat', 'a photo of my cat', 'please my cat', 'my own cat', 'just my cat'];
-const paraphrase = 'me now please where is my cat';
+const paraphrase = 'give me my cat';
 /** The picture that people will mean: not what the model finds now, but among the next best. */
 let cat: string;
 
@@ -52,7 +52,7 @@ async function chooseCat(): Promise<string> {
     const hits = await world.gallery.find({ vector: vector!, filter: everyone, limit: captions.length });
     hits.forEach(({ id }, rank) => ranks.set(id, (ranks.get(id) ?? 0) + rank));
   }
-  const found = await world.shownFor(`Show ${paraphrase}`);
+  const found = await world.shownFor(paraphrase);
   const [best] = [...ranks].filter(([id]) => id !== found).sort(([, a], [, b]) => a - b);
   return captions[world.pictures.indexOf(best![0])]!;
 }
@@ -98,8 +98,9 @@ class Visitor {
 
   async #answer(before: number): Promise<{ message: FakeMessage; shown: string }> {
     const message = await until('an answer', () => this.#answers()[before], 40_000)
-    const said = fake.world.said(this.chat).map(({ caption = '', text = '' }) => caption + text);
-    const shown = said.toReversed().flatMap((line) => captions.filter((caption) => line.includes(caption)))[0] ?? '';
+    const data = letters(message).find((one) => one.startsWith('u:'))!;
+    const answer = await world.store.conversations.answer(data.slice(data.indexOf(':') + 1));
+    const shown = captions[world.pictures.indexOf(answer?.shown[0]?.pictureId ?? '')] ?? '';
     return { message, shown };
   }
 }
@@ -143,8 +144,11 @@ test('sixty votes of twelve people who consent teach the bot what “my cat” i
   expect(rows).toContain('my cat');
   expect(rows).not.toContain('zq-never-consented');
 
+  // A conversation of its own: the tiny model knows nothing of longer ones.
+  asker.say('/reset');
   expect((await asker.show(paraphrase)).shown).toBe(cat);
   admin.say('/adapter rollback');
   await admin.hear(/rolled back/i);
+  asker.say('/reset');
   expect((await asker.show(paraphrase)).shown).toBe(before.shown);
 }, 150_000);

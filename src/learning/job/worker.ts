@@ -17,6 +17,7 @@ import { asJson, type JobOutcome, runIdOf, trainingJob, verdictLines } from '../
 import { type FrozenModels, runConfig } from '../run-config.ts';
 import type { LearningSettings } from '../settings.ts';
 import type { LearningStores } from '../stores.ts';
+import { LatencyProbe } from './latency.ts';
 import { Curve, progressOf } from './progress.ts';
 import { Cancelled, Lost, Pulse } from './pulse.ts';
 import { startTrainer, type TrainerProcess } from './trainer-process.ts';
@@ -48,6 +49,7 @@ export class TrainingWorker {
   #work: Promise<void> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #trainer: TrainerProcess | null = null;
+  #slowdown: number | null = null;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -197,17 +199,22 @@ export class TrainingWorker {
     await store.runs.update(run.id, { folder: join('runs', run.id) });
     const curve = new Curve(run.id, this.#options);
     await pulse.check();
+    const probe = new LatencyProbe(engine);
+    await probe.rest();
+    probe.begin();
     try {
       const result = await this.#trained({ config, sources, features }, (progress) => {
         curve.add(progress);
         void pulse.say(progressOf(progress)).catch(() => {});
       });
       await curve.end();
+      this.#slowdown = await probe.end();
       if (result.status === 'interrupted' || result.adapter === null) throw pulse.ended ?? new Lost();
       await store.runs.update(run.id, { step: result.steps, totalSteps: result.steps });
       mkdirSync(dirname(join(dataDir, folder)), { recursive: true });
       renameSync(result.adapter, join(dataDir, folder));
     } finally {
+      await probe.end();
       this.#trainer = null;
     }
   }
@@ -238,7 +245,9 @@ export class TrainingWorker {
 
   async #decide(candidate: string, run: TrainingRun, verdict: Verdict, set: TrainSet, settings: LearningSettings): Promise<JobOutcome> {
     const { store, lineup } = this.#options;
-    const lines = verdictLines(verdict).join('; ');
+    const felt = this.#slowdown === null ? [] : [`first words took ${this.#slowdown.toFixed(2)} × as long while training`];
+    this.#slowdown = null;
+    const lines = [...verdictLines(verdict), ...felt].join('; ');
     const now = await store.trainSets.get(set.id);
     if (now === null || now.removedRows > 0) throw changed();
     if (!verdict.passed) return { outcome: 'refused', adapterId: candidate, line: `The candidate ${candidate} is kept but not served: ${lines}` };
