@@ -27,6 +27,7 @@ export async function poll(options: PollOptions): Promise<void> {
   const wait = (ms: number): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {});
   while (!signal.aborted) {
     let updates: readonly Update[];
+    const asked = Date.now();
     try {
       updates = await api.call<Update[]>(
         'getUpdates',
@@ -38,13 +39,17 @@ export async function poll(options: PollOptions): Promise<void> {
       if (signal.aborted) break;
       failures++;
       const backOff = Math.min(30, 2 ** Math.min(failures, 5)) * secondMs;
-      const asked = error instanceof DeliveryError && error.code === 'TELEGRAM_FLOOD' ? error.retryInMs : 0;
+      const retryAfter = error instanceof DeliveryError && error.code === 'TELEGRAM_FLOOD' ? error.retryInMs : 0;
       log.warn({ reason: error instanceof DeliveryError ? error.what : (error as Error).name, failures }, 'polling Telegram failed; trying again');
-      await wait(Math.max(asked, backOff));
+      await wait(Math.max(retryAfter, backOff));
       continue;
     }
     const last = updates.at(-1);
-    if (!last) continue;
+    if (!last) {
+      // A server that does not hold the poll open must not be asked hundreds of times a second.
+      if (Date.now() - asked < 0.3 * secondMs) await wait(0.3 * secondMs);
+      continue;
+    }
     try {
       await take(updates);
     } catch (error) {
