@@ -30,3 +30,4 @@ export type { LayoutOptions, PromptLayout } from './prompt-layout.ts';
 export { vocabularyLogits } from './vocabulary-logits.ts';
 export { loadVisionEncoder } from './vision-encoder.ts';
 export type { VisionEncoderOptions } from './vision-encoder.ts';
+export { requestText, tidyCaption } from './caption-form.ts';

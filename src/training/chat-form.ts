@@ -45,21 +45,6 @@ export function chatTalk(form: ChatForm, user: string, assistant: string): TextS
   return { kind: 'text', ...answered(form, layOut(form, [{ type: 'text', text: user }]), assistant), picture: null, pictureKey: null };
 }
 
-/** "A black dog runs ." -> "A black dog runs." */
-export function tidyCaption(caption: string): string {
-  const text = caption.trim().replace(/\s+/g, ' ').replace(/\s+([.,!?;:])/g, '$1').replace(/" ([^"]*) "/g, '"$1"');
-  const capital = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(capital) || capital === '' ? capital : `${capital}.`;
-}
-
-/** A caption as the object of a request: no full stop, no capital unless the word is all capitals. */
-export function requestText(request: string, caption: string): string {
-  const bare = tidyCaption(caption).replace(/[.!]+$/, '');
-  const first = bare.split(' ', 1)[0] ?? '';
-  const lowered = first.length > 1 && first === first.toUpperCase() ? bare : bare.charAt(0).toLowerCase() + bare.slice(1);
-  return request.replace('{}', () => lowered);
-}
-
 function layOut({ tokenizer, visualTokens, chatTemplate }: ChatForm, parts: readonly PromptSegment[]): number[] {
   const options: LayoutOptions = { tokenizer, visualTokens, maxPositions: Number.MAX_SAFE_INTEGER, style: 'chat', ...(chatTemplate === null ? {} : { chatTemplate }) };
   return layOutPrompt({ kind: 'turns', turns: [{ role: 'user', parts }] }, options).tokenIds.map((id) => (id < 0 ? pictureSlot : id));

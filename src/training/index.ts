@@ -2,7 +2,7 @@
 export { benchmarkTraining } from './benchmark.ts';
 export type { BenchmarkOptions, BenchmarkResult, StepTiming } from './benchmark.ts';
 export { exportPytorchAdapter, importAdapter } from './adapter-files.ts';
-export { defaultQuestions, defaultRequests, requestText, tidyCaption } from './chat-form.ts';
+export { defaultQuestions, defaultRequests } from './chat-form.ts';
 export { dataSourceSchema, parseTrainConfig, trainConfigSchema } from './config.ts';
 export type { DataSource, TrainConfig, TrainInput } from './config.ts';
 export type { ExampleSource, PairExample, PictureName, TalkExample, TrainingExample } from './examples.ts';

@@ -1,7 +1,8 @@
 // Turns drawn examples into the sequences of a step, in the form that a run trains: the paper's bare
 // captions or chat.
+import { requestText, tidyCaption } from '../model/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
-import { type ChatForm, chatCaption, chatRequest, chatTalk, defaultQuestions, defaultRequests, requestText, tidyCaption } from './chat-form.ts';
+import { type ChatForm, chatCaption, chatRequest, chatTalk, defaultQuestions, defaultRequests } from './chat-form.ts';
 import type { TrainConfig } from './config.ts';
 import { pictureKey, type PairExample, type PictureName, type TalkExample } from './examples.ts';
 import { captionIds, joinPairs, plainCaption, plainText } from './plain-form.ts';

@@ -7,7 +7,7 @@ import { describe, expect, test } from '@jest/globals';
 import { pack } from 'tar-stream';
 import { trainInput } from '../../src/cli/commands/train.ts';
 import { adamWStep, clipGradients, createAdamW, gradientNorm } from '../../src/training/adamw.ts';
-import { requestText, tidyCaption } from '../../src/training/chat-form.ts';
+import { requestText, tidyCaption } from '../../src/model/index.ts';
 import { createFeatureScale, foldScaleInto } from '../../src/training/feature-scale.ts';
 import { parseTrainConfig, recallOf, settingsFrom, trainSettings } from '../../src/training/index.ts';
 import { joinPairs, plainCaption, plainText } from '../../src/training/plain-form.ts';

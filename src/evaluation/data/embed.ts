@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Engine, EngineInfo, Prompt, PromptStyle } from '../../engine/types.ts';
 import { retrievalPrompt } from '../../engine/index.ts';
 import { FromageError } from '../../errors.ts';
-import { requestText } from '../../training/index.ts';
+import { requestText } from '../../model/index.ts';
 import type { EvaluationOptions, KeyedPrompt, QueryForm } from '../types.ts';
 import { openVectorCache } from './vector-cache.ts';
 
@@ -74,7 +74,8 @@ export function captionQuery(caption: string, form: QueryForm, ownStyle: PromptS
 
 /** The prompt that asks for the picture of a text which stands as it is. */
 export function textQuery(object: string, form: QueryForm, style: PromptStyle): KeyedPrompt {
-  const prompt = form.template === undefined ? retrievalPrompt(object, style) : ownWords(form.template.replaceAll('{}', () => object), style);
+  const template = form.template ?? (style === 'chat' ? 'Show me a picture of {}' : null);
+  const prompt = template === null ? retrievalPrompt(object, style) : ownWords(template.replaceAll('{}', () => object), style);
   return { key: JSON.stringify(prompt), prompt };
 }
 
