@@ -1,7 +1,7 @@
 // The starter gallery: the 3D emoji pictures of an MIT-licensed npm package, named by their Unicode
 // names. Encoded at the first start and cached, so that something can be shown with nothing installed.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -80,6 +80,7 @@ async function pooledFeatures(named: readonly Named[], folder: string, options: 
   const width = rows[0]!.length;
   const data = new Float32Array(rows.length * width);
   rows.forEach((row, i) => data.set(row, i * width));
+  mkdirSync(options.cacheDir, { recursive: true });
   writeSafetensors(cache, new Map([['pooled', { shape: [rows.length, width], data }]]), { vision: options.visionHash });
   return rows;
 }

@@ -1,5 +1,6 @@
 // `fromage start`: the whole program, until Ctrl-C.
 import { startApp } from '../../app/index.ts';
+import { reportError } from '../report.ts';
 import { configuration } from '../configuration.ts';
 import { interruptSignal, whenAborted } from '../interrupt.ts';
 import { createProgress, type Progress } from '../progress.ts';
@@ -17,7 +18,12 @@ export async function start(options: Record<string, unknown>): Promise<void> {
       if (done >= total) bar.end();
     },
   });
-  if (!stopped.aborted) await Promise.race([whenAborted(stopped), app.failed]);
+  try {
+    if (!stopped.aborted) await Promise.race([whenAborted(stopped), app.failed]);
+  } catch (error) {
+    // What failed is told before the program ends.
+    process.exitCode = reportError(error);
+  }
   process.stdout.write('stopping …\n');
   await app.stop();
   // Whatever still holds a handle (a library's timer) must not keep a stopped program alive.
