@@ -10,7 +10,7 @@ import { sanitizePicture } from '../../src/vision/index.ts';
 import { until } from '../bots/bench.ts';
 import { FakeTelegram } from '../fakes/telegram/server.ts';
 import type { FakeChat, FakeMessage, FakeUser } from '../fakes/telegram/world.ts';
-import { captions, ended, everyone, openWorld, type World } from './world.ts';
+import { captions, ended, everyone, openWorld, quickly, type World } from './world.ts';
 
 let world: World;
 let learning: Learning;
@@ -20,7 +20,7 @@ let running: Awaited<ReturnType<typeof startTelegram>>;
 
 beforeAll(async () => {
   world = await openWorld();
-  learning = await world.learning();
+  learning = await world.learning({ ...quickly, training: { steps: 10, threads: 1, retrievalMaps: { steps: 400, batchSize: 96, dropout: 0, lr: 5e-3, weightDecay: 0, warmupSteps: 2 } } });
   cat = await chooseCat();
   for (const name of ['user', 'chat']) await world.store.settings.set('global', `limit.${name}`, 10_000);
   fake = new FakeTelegram({ secondMs: 4, limits: false });
@@ -40,7 +40,7 @@ afterAll(async () => {
   world.cleanUp();
 });
 
-const wishes = ['my cat', 'a photo of my cat', 'please my cat', 'my own cat', 'just my cat'];
+const wishes = ['show me my cat', 'find my cat', 'I want my cat', 'show my cat', 'can you show me my cat'];
 const paraphrase = 'give me my cat';
 /** The picture that people will mean: not what the model finds now, but among the next best. */
 let cat: string;
@@ -48,7 +48,7 @@ let cat: string;
 async function chooseCat(): Promise<string> {
   const ranks = new Map<string, number>();
   for (const wish of wishes) {
-    const [vector] = await world.engine.embedPrompts([{ kind: 'turns', turns: [{ role: 'user', parts: [{ type: 'text', text: `Show me ${wish}` }] }] }]);
+    const [vector] = await world.engine.embedPrompts([{ kind: 'turns', turns: [{ role: 'user', parts: [{ type: 'text', text: wish }] }] }]);
     const hits = await world.gallery.find({ vector: vector!, filter: everyone, limit: captions.length });
     hits.forEach(({ id }, rank) => ranks.set(id, (ranks.get(id) ?? 0) + rank));
   }
@@ -115,8 +115,8 @@ test('sixty votes of twelve people who consent teach the bot what “my cat” i
     for (const [j, wish] of wishes.entries()) {
       person.say('/reset');
       let { message, shown } = await person.show(wish);
-      // Two of the five are asked for until the right one comes.
-      for (let tries = 0; (i + j) % 5 < 2 && shown !== cat && tries < 4; tries++) ({ message, shown } = await person.again(message));
+      // Three of the five are asked for until the right one comes.
+      for (let tries = 0; (i + j) % 5 < 3 && shown !== cat && tries < 6; tries++) ({ message, shown } = await person.again(message));
       person.press(message, shown === cat ? 'u' : 'd');
     }
   })]);
@@ -144,11 +144,9 @@ test('sixty votes of twelve people who consent teach the bot what “my cat” i
   expect(rows).toContain('my cat');
   expect(rows).not.toContain('zq-never-consented');
 
-  // A conversation of its own: the tiny model knows nothing of longer ones.
-  asker.say('/reset');
-  expect((await asker.show(paraphrase)).shown).toBe(cat);
+  // Somebody new, without a conversation before: the tiny model knows nothing of long ones.
+  expect((await new Visitor(61).show(paraphrase)).shown).toBe(cat);
   admin.say('/adapter rollback');
   await admin.hear(/rolled back/i);
-  asker.say('/reset');
-  expect((await asker.show(paraphrase)).shown).toBe(before.shown);
+  expect((await new Visitor(62).show(paraphrase)).shown).toBe(before.shown);
 }, 150_000);
