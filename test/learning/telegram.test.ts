@@ -20,7 +20,7 @@ let running: Awaited<ReturnType<typeof startTelegram>>;
 
 beforeAll(async () => {
   world = await openWorld();
-  learning = await world.learning({ ...quickly, training: { steps: 10, threads: 1, retrievalMaps: { steps: 400, batchSize: 96, dropout: 0, lr: 5e-3, weightDecay: 0, warmupSteps: 2 } } });
+  learning = await world.learning({ ...quickly, heldOutShare: 0.12, training: { steps: 10, threads: 1, retrievalMaps: { steps: 250, batchSize: 96, dropout: 0.1, lr: 5e-3, weightDecay: 0.1, warmupSteps: 2 } } });
   cat = await chooseCat();
   for (const name of ['user', 'chat']) await world.store.settings.set('global', `limit.${name}`, 10_000);
   fake = new FakeTelegram({ secondMs: 4, limits: false });
@@ -40,8 +40,9 @@ afterAll(async () => {
   world.cleanUp();
 });
 
-const wishes = ['show me my cat', 'find my cat', 'I want my cat', 'show my cat', 'can you show me my cat'];
-const paraphrase = 'give me my cat';
+const wishes = ['show me my cat', 'I want to see my cat', 'show a picture of my cat please', 'can you show me my cat?', 'please my cat!'];
+/** Words that nobody votes on. */
+const paraphrases = ['give me my cat', 'find my cat', 'show my cat', 'could you find my cat', 'do you have my cat'];
 /** The picture that people will mean: not what the model finds now, but among the next best. */
 let cat: string;
 
@@ -52,8 +53,8 @@ async function chooseCat(): Promise<string> {
     const hits = await world.gallery.find({ vector: vector!, filter: everyone, limit: captions.length });
     hits.forEach(({ id }, rank) => ranks.set(id, (ranks.get(id) ?? 0) + rank));
   }
-  const found = await world.shownFor(paraphrase);
-  const [best] = [...ranks].filter(([id]) => id !== found).sort(([, a], [, b]) => a - b);
+  const found = new Set(await Promise.all(paraphrases.map((words) => world.shownFor(words))));
+  const [best] = [...ranks].filter(([id]) => !found.has(id)).sort(([, a], [, b]) => a - b);
   return captions[world.pictures.indexOf(best![0])]!;
 }
 
@@ -129,9 +130,11 @@ test('sixty votes of twelve people who consent teach the bot what “my cat” i
   await nobody.hear(/administrators|operator|may not|only/i);
   expect(await learning.jobs.status()).toBeNull();
 
-  const asker = new Visitor(60);
-  const before = await asker.show(paraphrase);
-  expect(before.shown).not.toBe(cat);
+  // Everybody new, without a conversation before: the tiny model knows nothing of long ones.
+  let next = 100;
+  const answers = async (): Promise<string[]> => (await Promise.all(paraphrases.map((words) => new Visitor(next++).show(words)))).map(({ shown }) => shown);
+  const before = await answers();
+  expect(before).not.toContain(cat);
 
   const admin = new Visitor(99);
   admin.say('/retrain start people miss their cat');
@@ -144,9 +147,9 @@ test('sixty votes of twelve people who consent teach the bot what “my cat” i
   expect(rows).toContain('my cat');
   expect(rows).not.toContain('zq-never-consented');
 
-  // Somebody new, without a conversation before: the tiny model knows nothing of long ones.
-  expect((await new Visitor(61).show(paraphrase)).shown).toBe(cat);
+  // None before. A random model does not understand every paraphrase; by chance one in twelve would fit.
+  expect((await answers()).filter((shown) => shown === cat).length).toBeGreaterThanOrEqual(2);
   admin.say('/adapter rollback');
   await admin.hear(/rolled back/i);
-  expect((await new Visitor(62).show(paraphrase)).shown).toBe(before.shown);
+  expect(await answers()).toEqual(before);
 }, 150_000);
