@@ -4,7 +4,7 @@ import { ChatBot, type ChatServices } from '../chat/index.ts';
 import type { Config } from '../config/index.ts';
 import { asFromageError, FromageError } from '../errors.ts';
 import type { Learning } from '../learning/index.ts';
-import { createLogger, type Logger } from '../log.ts';
+import { createLogger } from '../log.ts';
 import type { StoredGallery } from '../retrieval/index.ts';
 import { openStore } from '../store/index.ts';
 import { PictureWorker } from '../vision/index.ts';
@@ -95,10 +95,9 @@ export async function startApp(config: Config, hooks: AppHooks): Promise<App> {
     throw error;
   }
 
-  // Sends whose process died are judged at start and every minute; what nobody needs any more goes daily.
-  const chores = [setInterval(() => void store.outbox.sweep().catch(noted(log, 'the outbox could not be swept')), 60_000), setInterval(() => void store.tidy().catch(noted(log, 'the store could not be tidied')), 86_400_000)];
-  for (const timer of chores) timer.unref();
-  await store.outbox.sweep();
+  // What nobody needs any more goes daily.
+  const tidying = setInterval(() => void store.tidy().catch((error: unknown) => log.warn({ code: asFromageError(error).code }, 'the store could not be tidied')), 86_400_000);
+  tidying.unref();
 
   const ready = (async () => {
     const info = await engine.ready();
@@ -123,16 +122,12 @@ export async function startApp(config: Config, hooks: AppHooks): Promise<App> {
     failed,
     async stop() {
       stopping.abort();
-      for (const timer of chores) clearInterval(timer);
+      clearInterval(tidying);
       await Promise.all([platforms?.stop(drainMs), server.close()]);
       await ready.catch(() => undefined);
       await closeParts();
     },
   };
-}
-
-function noted(log: Logger, what: string): (error: unknown) => void {
-  return (error) => log.warn({ code: asFromageError(error).code }, what);
 }
 
 /** Jobs and adapters are there once the model is loaded; until then their commands say that they are not. */

@@ -1,6 +1,7 @@
 // Block quantisation as MatMulNBits of ONNX Runtime reads it: blocks of 32 along a row, w = (q - z) * s
 // with a whole zero point z of 4 or 8 bits. Pure arithmetic on rows; files are language-model-weights'.
 import { FromageError } from '../errors.ts';
+import { halfToFloat } from '../formats/index.ts';
 import type { DType } from '../formats/types.ts';
 
 export const blockSize = 32;
@@ -79,7 +80,7 @@ export function widenBlocks(bytes: Uint8Array, dtype: BlockDType, rows: number, 
   for (let block = 0; block < count; block++) {
     const at = block * layout.bytes;
     const to = block * blockSize;
-    const d = half(view.getUint16(at, true));
+    const d = halfToFloat(view.getUint16(at, true));
     if (dtype === 'Q8_0') {
       for (let i = 0; i < blockSize; i++) out.data[to + i] = view.getInt8(at + 2 + i) + 128;
       out.scales[block] = d;
@@ -89,7 +90,7 @@ export function widenBlocks(bytes: Uint8Array, dtype: BlockDType, rows: number, 
       out.scales[block] = d;
       out.zeroPoints[block] = 8;
     } else {
-      const m = half(view.getUint16(at + 2, true));
+      const m = halfToFloat(view.getUint16(at + 2, true));
       const exactZero = d === 0 ? -1 : -m / d;
       if (exactZero < 0 || exactZero > 15) {
         requantizeBlock(bytes, at + layout.header, d, m, out, block);
@@ -129,8 +130,8 @@ export function repackBlocks(bytes: Uint8Array, rows: number, columns: number): 
   for (let row = 0; row < rows; row++) {
     for (let block = 0; block < means; block++) {
       const at = (row * means + block) * blockLayouts.Q4_1.bytes;
-      const d = half(view.getUint16(at, true));
-      const m = half(view.getUint16(at + 2, true));
+      const d = halfToFloat(view.getUint16(at, true));
+      const m = halfToFloat(view.getUint16(at + 2, true));
       const zero = d === 0 ? 0 : Math.min(15, Math.max(0, Math.round(-m / d)));
       factors[block] = (m + d * zero) * blockSize;
       out.scales[(row * perRow.scales) / 4 + block] = d;
@@ -236,13 +237,4 @@ function requantizeBlock(bytes: Uint8Array, from: number, d: number, m: number, 
   out.data.set(again.data, block * blockSize);
   out.scales[block] = again.scales[0]!;
   out.zeroPoints[block] = again.zeroPoints[0]!;
-}
-
-function half(word: number): number {
-  const sign = word & 0x8000 ? -1 : 1;
-  const exponent = (word >> 10) & 31;
-  const fraction = word & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

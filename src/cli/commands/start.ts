@@ -19,7 +19,7 @@ export async function start(options: Record<string, unknown>): Promise<void> {
     },
   });
   try {
-    if (!stopped.aborted) await Promise.race([whenAborted(stopped), app.failed]);
+    await Promise.race([whenAborted(stopped), app.failed]);
   } catch (error) {
     // What failed is told before the program ends.
     process.exitCode = reportError(error);
