@@ -178,6 +178,11 @@ export interface IncomingUpdate {
   readonly externalUserId?: string;
 }
 
+/** An update that nobody works on yet. */
+export interface WaitingUpdate extends IncomingUpdate {
+  readonly receivedAt: number;
+}
+
 /** A lease on a lane and the update at its head. Only the newest `fence` may finish it. */
 export interface ClaimedUpdate extends IncomingUpdate {
   readonly id: string;
@@ -224,14 +229,20 @@ export interface Inbox {
   claimNext(options: ClaimOptions): Promise<ClaimedUpdate | null>;
   /** False: the lease was lost, stop working. */
   extend(claim: ClaimedUpdate, leaseMs: number): Promise<boolean>;
-  /** Marks it done, drops its payload and enqueues `outgoing`, all in one transaction. False: the lease was lost, nothing happened. */
-  complete(claim: ClaimedUpdate, outgoing?: readonly OutgoingMessage[]): Promise<boolean>;
+  /**
+   * Marks it done, drops its payload and enqueues `outgoing`, all in one transaction; so are those still
+   * waiting behind it in its lane whose update ids are `joined` (an album's other pictures). False: the
+   * lease was lost, nothing happened.
+   */
+  complete(claim: ClaimedUpdate, outgoing?: readonly OutgoingMessage[], joined?: readonly string[]): Promise<boolean>;
   /** Gives it back to be tried again after `retryInMs`; without it, or after `maxAttempts` (8), it goes to the dead letters. */
   fail(claim: ClaimedUpdate, error: string, options?: { readonly retryInMs?: number; readonly maxAttempts?: number }): Promise<'retry' | 'dead' | 'lost'>;
   /** Gives it back at once without counting the attempt (shutdown). */
   release(claim: ClaimedUpdate): Promise<boolean>;
   /** Puts still waiting updates of a lane away as done (a deleted question, `/stop`); gives their update ids. */
   cancel(platform: string, updateIds: readonly string[]): Promise<readonly string[]>;
+  /** What waits (of one lane, if it is named), oldest first; at most `limit` (100). */
+  waiting(platform: string, options?: { readonly lane?: string; readonly limit?: number }): Promise<readonly WaitingUpdate[]>;
   /** Milliseconds until something may be ready, null when nothing waits. */
   nextReadyInMs(): Promise<number | null>;
   /** Forgets finished updates older than `keepMs` (three days by default). Platforms redeliver for at most a day. */
@@ -341,6 +352,8 @@ export interface VoteStore {
   count(answerId: string): Promise<{ readonly up: number; readonly down: number }>;
   /** One of each kind per person and answer, the last one wins. False: no such answer. */
   correct(answerId: string, userId: string, correction: Correction): Promise<boolean>;
+  /** Takes back all that this person said of this answer beside the vote; gives how many corrections went. */
+  retract(answerId: string, userId: string): Promise<number>;
   corrections(answerId: string): Promise<readonly (Correction & { readonly userId: string; readonly at: number })[]>;
   /** Votes per day (UTC, `2026-01-31`), oldest first. */
   daily(since: number): Promise<readonly { readonly day: string; readonly up: number; readonly down: number }[]>;

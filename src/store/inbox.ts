@@ -77,10 +77,12 @@ export function createInbox(database: Database): Inbox {
 
     extend: (claim, leaseMs) => database.write((t) => hold(t, 'inbox', claim, Date.now() + leaseMs)),
 
-    complete: (claim, outgoing: readonly OutgoingMessage[] = []) =>
+    complete: (claim, outgoing: readonly OutgoingMessage[] = [], joined: readonly string[] = []) =>
       database.write(async (t) => {
         if (!(await leave(t, 'inbox', claim))) return false;
-        await t.inboxUpdate.update({ where: { id: Number(claim.id) }, data: { state: 'done', finishedAt: toTime(Date.now()), error: null, ...gone } });
+        const done = { state: 'done', finishedAt: toTime(Date.now()), error: null, ...gone };
+        await t.inboxUpdate.update({ where: { id: Number(claim.id) }, data: done });
+        if (joined.length > 0) await t.inboxUpdate.updateMany({ where: { platform: claim.platform, lane: claim.lane, updateId: { in: [...joined] }, state: 'waiting' }, data: done });
         await enqueueMessages(t, outgoing);
         await moveOn(t, claim.lane);
         return true;
@@ -121,6 +123,18 @@ export function createInbox(database: Database): Inbox {
         for (const lane of new Set(found.map((row) => row.lane))) await moveOn(t, lane);
         return cancelled;
       }),
+
+    waiting: (platform, { lane, limit = 100 } = {}) =>
+      database.read(async (client) =>
+        (await client.inboxUpdate.findMany({ where: { platform, state: 'waiting', ...(lane === undefined ? {} : { lane }) }, orderBy: { id: 'asc' }, take: limit })).map((row) => ({
+          platform: row.platform,
+          updateId: row.updateId,
+          lane: row.lane,
+          payload: fromJsonOrNull(row.payload),
+          ...(row.externalUserId === null ? {} : { externalUserId: row.externalUserId }),
+          receivedAt: fromTime(row.receivedAt),
+        })),
+      ),
 
     nextReadyInMs: () => nextReadyInMs(database, 'inbox'),
 

@@ -120,6 +120,27 @@ export function queueContract(get: GetStore): void {
     expect((await inbox.deadLetters()).filter((one) => one.platform === platform)).toHaveLength(1);
   });
 
+  test('what waits behind an update can be read, and ends with it', async () => {
+    const { inbox } = get();
+    const platform = `p-${randomUUID()}`;
+    const lane = `${platform}:a`;
+    for (const updateId of ['1', '2', '3', '4']) await inbox.accept({ platform, updateId, lane, payload: { is: updateId } });
+    await inbox.accept({ platform, updateId: 'other', lane: `${platform}:b`, payload: null });
+    const claim = (await inbox.claimNext({ owner, leaseMs: 10_000, platform }))!;
+    expect(claim.updateId).toBe('1');
+    const behind = await inbox.waiting(platform, { lane });
+    expect(behind.map(({ updateId, payload }) => [updateId, payload])).toEqual([['2', { is: '2' }], ['3', { is: '3' }], ['4', { is: '4' }]]);
+    expect(Math.abs(Date.now() - behind[0]!.receivedAt)).toBeLessThan(60_000);
+    expect((await inbox.waiting(platform, { limit: 2 })).map(({ updateId }) => updateId)).toEqual(['2', '3']);
+    expect((await inbox.waiting(platform)).map(({ updateId }) => updateId)).toEqual(['2', '3', '4', 'other']);
+    // Only what waits in the same lane: the other lane's update keeps its own end.
+    expect(await inbox.complete(claim, [], ['2', '4', 'other'])).toBe(true);
+    expect((await inbox.waiting(platform)).map(({ updateId }) => updateId)).toEqual(['3', 'other']);
+    expect(await inbox.accept({ platform, updateId: '4', lane, payload: null })).toBe('duplicate');
+    expect(await inbox.complete(claim, [], ['3'])).toBe(false);
+    expect((await inbox.waiting(platform)).map(({ updateId }) => updateId)).toEqual(['3', 'other']);
+  });
+
   test('release gives back without counting, cancel takes waiting ones away', async () => {
     const { inbox } = get();
     const platform = `p-${randomUUID()}`;
