@@ -28,6 +28,8 @@ export type { EncodedPrompt, TokenRows } from './prompt-encoder.ts';
 export { imagePosition, layOutPrompt } from './prompt-layout.ts';
 export type { LayoutOptions, PromptLayout } from './prompt-layout.ts';
 export { vocabularyLogits } from './vocabulary-logits.ts';
+export { loadClipSimilarity } from './clip-similarity.ts';
+export type { ClipSimilarity, ClipSimilarityOptions } from './clip-similarity.ts';
 export { loadVisionEncoder } from './vision-encoder.ts';
 export type { VisionEncoderOptions } from './vision-encoder.ts';
 export { requestText, tidyCaption } from './caption-form.ts';

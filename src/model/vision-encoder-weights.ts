@@ -6,7 +6,8 @@ import { FromageError } from '../errors.ts';
 import type { DType, TensorLocation, WeightStore } from '../formats/types.ts';
 import type { ElementType, GraphBuilder, Value } from '../onnx/graph/index.ts';
 import type { PicturePreset } from '../vision/index.ts';
-import type { GraphWeights } from './graphs/clip-vision.ts';
+import type { ClipTextConfig } from './graphs/clip-text.ts';
+import type { GraphWeights } from './graphs/clip-tower.ts';
 import type { FloatWeights } from './graphs/efficientnet-lite.ts';
 
 /** Types that the graph reads where they lie. */
@@ -43,12 +44,12 @@ export class VisionWeights implements FloatWeights, GraphWeights {
   }
 
   /**
-   * SHA-256 in hexadecimal over the preset and the tensors used so far: names without prefix, types,
+   * SHA-256 in hexadecimal over the facts and the tensors used so far: names without prefix, types,
    * shapes, and their bytes when all together are at most 200 MB; of larger encoders the first, middle
    * and last 4 KiB of every tensor. The kind of file, its place and tensors that are not used do not count.
    */
-  hash(picture: PicturePreset): string {
-    const hash = createHash('sha256').update(JSON.stringify(canonical(picture)));
+  hash(facts: PicturePreset | ClipTextConfig): string {
+    const hash = createHash('sha256').update(JSON.stringify(canonical(facts)));
     const used = [...this.#used].sort(([a], [b]) => (a < b ? -1 : 1));
     const whole = used.reduce((sum, [, location]) => sum + location.byteLength, 0) <= wholeHashBytes;
     for (const [name, location] of used) {

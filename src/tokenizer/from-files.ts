@@ -56,6 +56,36 @@ export function openTokenizer(folder: string): Tokenizer {
 }
 
 function gpt2Json(folder: string, config: TokenizerConfig): TokenizerJson {
+  const { vocab, merges } = readVocabAndMerges(folder);
+  return {
+    added_tokens: addedTokens(vocab, config, read(folder, 'added_tokens.json', vocabSchema) ?? {}),
+    normalizer: null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: config.add_prefix_space ?? false, trim_offsets: true, use_regex: true },
+    post_processor: null,
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: { type: 'BPE', vocab, merges },
+  };
+}
+
+export interface PairEncoding {
+  readonly vocab: Readonly<Record<string, number>>;
+  readonly merges: readonly (string | readonly [string, string])[];
+}
+
+/**
+ * Vocabulary (added tokens among it) and merges of byte-pair encoding, from whichever files hold them.
+ *
+ * @throws FromageError as `openTokenizer`
+ */
+export function readPairEncoding(folder: string): PairEncoding {
+  const json = read(folder, 'tokenizer.json', jsonSchema);
+  if (json === undefined) return readVocabAndMerges(folder);
+  const { vocab, merges } = json.model;
+  if (Array.isArray(vocab) || merges === undefined) throw badFile(join(folder, 'tokenizer.json'), 'it is no byte-pair encoding');
+  return { vocab: { ...vocab, ...Object.fromEntries(json.added_tokens.map((token) => [token.content, token.id])) }, merges };
+}
+
+function readVocabAndMerges(folder: string): { readonly vocab: Readonly<Record<string, number>>; readonly merges: readonly string[] } {
   const vocab = read(folder, 'vocab.json', vocabSchema);
   const mergesFile = join(folder, 'merges.txt');
   if (vocab === undefined || !existsSync(mergesFile)) {
@@ -65,14 +95,7 @@ function gpt2Json(folder: string, config: TokenizerConfig): TokenizerJson {
   const merges = (lines[0]?.startsWith('#version') ? lines.slice(1) : lines).filter((line) => line !== '');
   const broken = merges.find((line) => line.split(' ').length !== 2);
   if (broken !== undefined) throw badFile(mergesFile, `the line ${JSON.stringify(broken.slice(0, 80))} is not a pair`);
-  return {
-    added_tokens: addedTokens(vocab, config, read(folder, 'added_tokens.json', vocabSchema) ?? {}),
-    normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: config.add_prefix_space ?? false, trim_offsets: true, use_regex: true },
-    post_processor: null,
-    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: { type: 'BPE', vocab, merges },
-  };
+  return { vocab, merges };
 }
 
 /** The roles of the configuration (bos, eos, pad, unk) and whatever it lists by id. */
