@@ -2,12 +2,24 @@
 // began with, and memory stays flat.
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect } from '@jest/globals';
 import { readAdapterFolder, saveAdapter } from '../../src/model/index.ts';
 import { everyone, openWorld } from './world.ts';
 
-/** @returns growth of resident memory in MB from a tenth of the way to the end */
-export async function exchangeTrials(times: number): Promise<{ readonly answered: number; readonly growth: number }> {
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** MB that are in use or held: what JavaScript keeps after a collection, and what the process has of the machine. */
+function memory(): { readonly used: number; readonly resident: number } {
+  collect();
+  const { heapUsed, external, rss } = process.memoryUsage();
+  return { used: (heapUsed + external) / 2 ** 20, resident: rss / 2 ** 20 };
+}
+
+/** @returns growth of memory in MB over the second half: before that the collector still finds the size of its heap */
+export async function exchangeTrials(times: number): Promise<{ readonly answered: number; readonly used: number; readonly resident: number }> {
   const world = await openWorld();
   const learning = await world.learning();
   try {
@@ -29,17 +41,17 @@ export async function exchangeTrials(times: number): Promise<{ readonly answered
         answered++;
       }
     });
-    let start = 0;
+    let half = memory();
     for (let i = 0; i < times; i++) {
       await learning.adapters.promote(i % 2 === 0 ? 'a-second' : base, '');
       // Somebody is answered between any two exchanges.
       for (const before = answered; answered === before; ) await pause(1);
-      if (i === Math.floor(times / 10)) start = process.memoryUsage().rss;
+      if (i === times >> 1) half = memory();
     }
     going = false;
     await Promise.all(asking);
-    const growth = (process.memoryUsage().rss - start) / 2 ** 20;
-    return { answered, growth };
+    const end = memory();
+    return { answered, used: end.used - half.used, resident: end.resident - half.resident };
   } finally {
     await world.close();
     world.cleanUp();
