@@ -117,8 +117,8 @@ class ChildProcessEngine implements ChildEngine {
     return results.map((result) => (result instanceof Float32Array ? result : FromageError.fromPlain(result.failed)));
   }
 
-  async projectImages(pooled: readonly Float32Array[], adapter?: string): Promise<readonly Float32Array[]> {
-    return (await this.#call('projectImages', pooled, adapter)) as readonly Float32Array[];
+  async projectImages(pooled: readonly Float32Array[], adapter?: string, length?: 'unit' | 'own'): Promise<readonly Float32Array[]> {
+    return (await this.#call('projectImages', pooled, adapter, length)) as readonly Float32Array[];
   }
 
   async embedPrompts(prompts: readonly Prompt[], adapter?: string): Promise<readonly Float32Array[]> {

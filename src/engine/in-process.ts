@@ -132,13 +132,14 @@ class InProcessEngine implements Engine {
     return this.#features.encode(images);
   }
 
-  async projectImages(pooled: readonly Float32Array[], adapter?: string): Promise<readonly Float32Array[]> {
+  async projectImages(pooled: readonly Float32Array[], adapter?: string, length: 'unit' | 'own' = 'unit'): Promise<readonly Float32Array[]> {
     this.#assertOpen();
     const use = this.#adapters.use(adapter);
     try {
       return pooled.map((features) => {
         this.#features.checkPooled(features);
-        return l2Normalize(use.adapter.projectImages(features, 1));
+        const projected = use.adapter.projectImages(features, 1);
+        return length === 'unit' ? l2Normalize(projected) : projected;
       });
     } finally {
       use.release();

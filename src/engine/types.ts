@@ -138,8 +138,12 @@ export interface Engine {
   generate(request: GenerateRequest): AsyncIterable<GenerateEvent>;
   /** Pooled features `[visionHiddenSize]` of each picture; a picture that cannot be decoded gives its error in place. */
   encodeImages(images: readonly Uint8Array[]): Promise<readonly (Float32Array | Error)[]>;
-  /** `visual_fc` of pooled features, L2-normalised: the picture in the retrieval space `[retrievalDim]`. */
-  projectImages(pooled: readonly Float32Array[], adapter?: string): Promise<readonly Float32Array[]>;
+  /**
+   * `visual_fc` of pooled features: the picture in the retrieval space `[retrievalDim]`.
+   *
+   * @param length `unit` (default) is what galleries hold; `own` leaves the vectors as the map makes them
+   */
+  projectImages(pooled: readonly Float32Array[], adapter?: string, length?: 'unit' | 'own'): Promise<readonly Float32Array[]>;
   /** Retrieval embedding (unit length) at a [RET] put after each prompt. */
   embedPrompts(prompts: readonly Prompt[], adapter?: string): Promise<readonly Float32Array[]>;
   /** Mean token log-likelihood of each candidate after the shared prompt, as `get_log_lik_scores` counts it. */

@@ -1,5 +1,6 @@
 // What every evaluation takes and tells. Figures of results are percentages from 0 to 100 where they are
 // shares, and snake_case as they stand in the JSON that is printed.
+import type { ClipSimilarityOptions } from '../model/index.ts';
 import type { EngineImage, Prompt, PromptStyle } from '../engine/types.ts';
 
 export interface EvaluationProgress {
@@ -21,6 +22,8 @@ export interface EvaluationOptions {
   readonly cacheDir?: string;
   /** Names the frozen models beyond what the engine tells (folders, say): part of what is kept. */
   readonly identity?: string;
+  /** The files that the vision encoder was opened from: with them CLIP's own similarity is a baseline, where there is a text tower. */
+  readonly clip?: ClipSimilarityOptions;
   /** Go on with the answers of a run that was stopped; embeddings are reused in any case. */
   readonly resume?: boolean;
   readonly onProgress?: (progress: EvaluationProgress) => void;

@@ -160,6 +160,10 @@ export function engineContract(name: string, start: () => Promise<EngineUnderTes
       const [projected] = await engine.projectImages([good as Float32Array]);
       expect(projected).toHaveLength(tinyRetrievalDim);
       expect(Math.hypot(...projected!)).toBeCloseTo(1, 5);
+      const [own] = await engine.projectImages([good as Float32Array], undefined, 'own');
+      const size = Math.hypot(...own!);
+      expect(Math.abs(size - 1)).toBeGreaterThan(0.01);
+      expect(projected![0]! * size).toBeCloseTo(own![0]!, 5);
     });
 
     test('a picture in the prompt is the same as its pooled features', async () => {

@@ -79,7 +79,7 @@ export function colourEngine(answer: (text: string, picture: Float32Array | null
         }),
       );
     },
-    projectImages: async (pooled) => pooled.map((each) => l2Normalize(each)),
+    projectImages: async (pooled, _, length = 'unit') => pooled.map((each) => (length === 'unit' ? l2Normalize(each) : each)),
     async embedPrompts(prompts, adapter) {
       embedded.push(...prompts);
       return prompts.map((prompt) => see(sumOf(prompt), adapter));

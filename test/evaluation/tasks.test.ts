@@ -41,7 +41,7 @@ describe('retrieval', () => {
     expect(figures.text_to_image).toEqual({ r1: 40, r5: 100, r10: 100, median_rank: 2 });
     expect(figures.image_to_text).toEqual({ r1: 50, r5: 100, r10: 100, median_rank: 1.5 });
     expect(figures).toMatchObject({ n_images: 4, n_captions: 5 });
-    expect(figures.baselines?.clip).toBeNull();
+    expect(figures.baselines).toMatchObject({ clip: null, clip_absent: 'the files of the vision encoder were not named' });
     // Only the red picture has a second caption: it is alone.
     expect(figures.baselines?.tf_idf).toMatchObject({ text_to_image: { r1: 100 }, n_captions: 1 });
     expect(engine.embedded.map(textOf)).toContain('a red and blue square');
@@ -233,5 +233,5 @@ test('a report holds everything itself and runs nothing', async () => {
   expect(html).not.toMatch(/<script|<link|<iframe|src="(?!data:)|href=|url\(/);
   expect(html).toContain("default-src 'none'");
   expect(html).toContain('&#60;script&#62;');
-  expect(html).toContain('no encoder here has a text tower');
+  expect(html).toContain('CLIP’s own similarity (none: the files of the vision encoder were not named)');
 });

@@ -8,6 +8,7 @@ import { cacheFolder, modelOptions, openEngine } from '../../app/index.ts';
 import { type EvaluationProgress, type EvaluationTask, runEvaluation } from '../../evaluation/index.ts';
 import type { PromptStyle } from '../../engine/types.ts';
 import { FromageError } from '../../errors.ts';
+import { findSources } from '../../model/index.ts';
 import { createSafeFetcher } from '../../retrieval/index.ts';
 import { configuration } from '../configuration.ts';
 import { interruptSignal } from '../interrupt.ts';
@@ -49,6 +50,8 @@ export async function evaluate(task: EvaluationTask, flags: EvaluateFlags): Prom
     resume: flags.resume,
   };
   const fetcher = createSafeFetcher({ allowHosts: flags.allowHost ?? [] });
+  const { threads } = modelOptions(config);
+  const { visionEncoder } = await findSources(modelOptions(config));
   const engine = await openEngine(config);
   const bars = createBars(flags.json ?? false);
   try {
@@ -61,6 +64,7 @@ export async function evaluate(task: EvaluationTask, flags: EvaluateFlags): Prom
       seed: wholeNumber('--seed', flags.seed),
       cacheDir: cacheFolder(config),
       identity: identityOf(config),
+      clip: { source: visionEncoder, ...(threads === undefined ? {} : { threads }) },
       fetchPicture: (url: string) => fetcher.fetch(url, signal),
       onProgress: (progress: EvaluationProgress) => bars.show(progress),
       signal,

@@ -34,7 +34,7 @@ export async function rankQueries({ queries, candidates, score, right, signal }:
 }
 
 /** Scores by inner product: cosines where the vectors have unit length. */
-export function byCosine(queries: readonly Float32Array[], candidates: readonly Float32Array[]): RankedQueries['score'] {
+export function byProduct(queries: readonly Float32Array[], candidates: readonly Float32Array[]): RankedQueries['score'] {
   return (query, scores) => {
     const vector = queries[query]!;
     for (let i = 0; i < scores.length; i++) scores[i] = dot(vector, 0, candidates[i]!, 0, vector.length);

@@ -1,4 +1,5 @@
 // Figures as the cells of a report's tables.
+import type { ClipBaseline } from '../data/clip.ts';
 import type { Comparison, Intervals, Recalls } from '../types.ts';
 import type { ReportSection, ReportTable } from './page.ts';
 
@@ -13,6 +14,11 @@ export function cell(value: number | null | undefined, interval?: readonly [numb
 export function recallRow(name: string, values: Recalls | null, intervals?: Intervals): string[] {
   if (values === null) return [name, none, none, none, none];
   return [name, cell(values.r1, intervals?.r1), cell(values.r5, intervals?.r5), cell(values.r10, intervals?.r10), cell(values.median_rank)];
+}
+
+/** The baseline's name, or why it has no figures. */
+export function clipName({ clip_absent }: ClipBaseline<unknown>): string {
+  return clip_absent === null ? 'CLIP’s own similarity' : `CLIP’s own similarity (none: ${clip_absent})`;
 }
 
 export const recallHead = ['', 'R@1', 'R@5', 'R@10', 'median rank'] as const;

@@ -3,7 +3,7 @@ import type { Engine } from '../../engine/types.ts';
 import { loadCaptions, type LoadedCaptions } from '../data/captions.ts';
 import { required } from '../data/required.ts';
 import { compareRanks } from '../figures.ts';
-import { comparisonSection, recallHead, recallRow } from '../report/cells.ts';
+import { clipName, comparisonSection, recallHead, recallRow } from '../report/cells.ts';
 import type { ReportSection } from '../report/page.ts';
 import { evaluateRetrieval, type RetrievalResult } from '../tasks/retrieval.ts';
 import { captionData } from './caption-data.ts';
@@ -36,7 +36,7 @@ function retrievalSections({ figures, ranks }: RetrievalResult, { pictures, thum
           ? [
               recallRow('random', baselines.random[key]),
               recallRow(baselines.tf_idf ? `TF-IDF of captions (the first stands for the picture, ${baselines.tf_idf.n_captions} others ask)` : 'TF-IDF of captions (needs two captions of a picture)', baselines.tf_idf?.[key] ?? null),
-              recallRow('CLIP’s own similarity (no encoder here has a text tower)', baselines.clip),
+              recallRow(clipName(baselines), baselines.clip?.[key] ?? null),
             ]
           : []),
       ],

@@ -2,7 +2,7 @@
 import type { Engine } from '../../engine/types.ts';
 import { required } from '../data/required.ts';
 import { compareRanks } from '../figures.ts';
-import { comparisonSection, recallHead, recallRow } from '../report/cells.ts';
+import { clipName, comparisonSection, recallHead, recallRow } from '../report/cells.ts';
 import type { ReportSection } from '../report/page.ts';
 import { contextName, evaluateVist, paperContexts, type VistResult } from '../tasks/vist.ts';
 import { type LoadedStories, loadStories } from './stories.ts';
@@ -34,6 +34,11 @@ export async function runVist(engine: Engine, request: RunRequest): Promise<RunO
   };
 }
 
+function clipRows(baselines: NonNullable<VistResult['figures']['baselines']>, kind: 'all' | 'unseen'): string[][] {
+  if (baselines.clip === null) return [recallRow(clipName(baselines), null)];
+  return Object.entries(baselines.clip).map(([name, each]) => recallRow(`${clipName(baselines)}, ${name.replaceAll('_', ' ')}`, each[kind]));
+}
+
 function vistSections({ figures, ranks }: VistResult, { stories, thumbnails, facts }: LoadedStories): ReportSection[] {
   const { baselines } = figures;
   const table = (kind: 'all' | 'unseen'): ReportSection => ({
@@ -43,7 +48,7 @@ function vistSections({ figures, ranks }: VistResult, { stories, thumbnails, fac
       head: recallHead,
       rows: [
         ...Object.entries(figures.contexts).map(([name, each]) => recallRow(`this model, ${name.replaceAll('_', ' ')}`, each[kind], each.intervals[kind])),
-        ...(baselines ? [recallRow('random', baselines.random[kind]), ...Object.entries(baselines.tf_idf).map(([name, each]) => recallRow(`TF-IDF of other stories’ captions, ${name.replaceAll('_', ' ')}`, each[kind])), recallRow('CLIP’s own similarity (no encoder here has a text tower)', baselines.clip)] : []),
+        ...(baselines ? [recallRow('random', baselines.random[kind]), ...Object.entries(baselines.tf_idf).map(([name, each]) => recallRow(`TF-IDF of other stories’ captions, ${name.replaceAll('_', ' ')}`, each[kind])), ...clipRows(baselines, kind)] : []),
       ],
     },
   });

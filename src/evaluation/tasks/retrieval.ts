@@ -2,10 +2,11 @@
 import type { Engine } from '../../engine/types.ts';
 import { FromageError } from '../../errors.ts';
 import { createRandom } from '../../training/index.ts';
+import { type ClipBaseline, clipBaseline } from '../data/clip.ts';
 import { captionQuery, embedKeyed } from '../data/embed.ts';
 import { poolPictures } from '../data/pool.ts';
 import { recallIntervals, type Ranks, recalls } from '../figures.ts';
-import { byCosine, rankQueries } from '../metrics/rank-queries.ts';
+import { byProduct, rankQueries } from '../metrics/rank-queries.ts';
 import { createTfIdf } from '../metrics/tf-idf.ts';
 import type { CaptionedPicture, EvaluationOptions, Intervals, QueryForm, Recalls } from '../types.ts';
 
@@ -20,13 +21,11 @@ export interface BothWays<T> {
   readonly image_to_text: T;
 }
 
-export interface RetrievalBaselines {
+export interface RetrievalBaselines extends ClipBaseline<BothWays<Recalls>> {
   /** Scores drawn at random. */
   readonly random: BothWays<Recalls>;
   /** A picture stands for its first caption, the others ask for it; null where every picture has but one. */
   readonly tf_idf: (BothWays<Recalls> & { readonly n_captions: number }) | null;
-  /** Needs a text tower, which no visual encoder here has. */
-  readonly clip: null;
 }
 
 export interface RetrievalFigures extends BothWays<Recalls> {
@@ -56,7 +55,7 @@ export async function evaluateRetrieval(engine: Engine, pictures: readonly Capti
   const images = await engine.projectImages(pooled, options.adapter);
   const texts = await embedKeyed(engine, captions.map(({ caption }) => captionQuery(caption, options.query ?? {}, promptStyle)), 'reading the captions', options);
   const setting = layOut(pictures, options.signal);
-  const ranks = await setting.rank(byCosine(texts, images), byCosine(images, texts));
+  const ranks = await setting.rank(byProduct(texts, images), byProduct(images, texts));
   return {
     figures: {
       text_to_image: recalls(ranks.text_to_image),
@@ -64,7 +63,7 @@ export async function evaluateRetrieval(engine: Engine, pictures: readonly Capti
       intervals: { text_to_image: recallIntervals(ranks.text_to_image, options), image_to_text: recallIntervals(ranks.image_to_text, options) },
       n_images: pictures.length,
       n_captions: captions.length,
-      baselines: options.noBaselines ? null : await baselines(pictures, options),
+      baselines: options.noBaselines ? null : await baselines(pictures, pooled, options),
     },
     ranks,
   };
@@ -92,12 +91,18 @@ function layOut(pictures: readonly CaptionedPicture[], signal: AbortSignal | und
   };
 }
 
-async function baselines(pictures: readonly CaptionedPicture[], options: RetrievalOptions): Promise<RetrievalBaselines> {
+async function baselines(pictures: readonly CaptionedPicture[], pooled: readonly Float32Array[], options: RetrievalOptions): Promise<RetrievalBaselines> {
   const random = createRandom(options.seed ?? 1, 'random baseline');
   const drawn: Score = (_, scores) => {
     for (let i = 0; i < scores.length; i++) scores[i] = random.uniform();
   };
-  return { random: bothRecalls(await layOut(pictures, options.signal).rank(drawn, drawn)), tf_idf: await tfIdfBaseline(pictures, options), clip: null };
+  const setting = layOut(pictures, options.signal);
+  // CLIP reads captions as they stand in the data.
+  const byClip = await clipBaseline(options, async (clip) => {
+    const [texts, images] = [await clip.texts(setting.captions), clip.pictures(pooled)];
+    return bothRecalls(await setting.rank(byProduct(texts, images), byProduct(images, texts)));
+  });
+  return { random: bothRecalls(await setting.rank(drawn, drawn)), tf_idf: await tfIdfBaseline(pictures, options), ...byClip };
 }
 
 async function tfIdfBaseline(pictures: readonly CaptionedPicture[], options: RetrievalOptions): Promise<RetrievalBaselines['tf_idf']> {

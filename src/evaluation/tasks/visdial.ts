@@ -3,12 +3,13 @@
 import type { Engine } from '../../engine/types.ts';
 import { createRandom } from '../../training/index.ts';
 import { answerPrompt, dialogueText, picturePrompt } from '../data/dialogue-prompt.ts';
+import { type ClipBaseline, clipBaseline } from '../data/clip.ts';
 import { embedKeyed, modelSetting } from '../data/embed.ts';
 import { openJournal } from '../data/journal.ts';
 import { hashFeatures } from '../data/pool.ts';
 import type { PictureDialogue } from '../data/visdial.ts';
 import { intervalOf, meanPercent, type Ranks, recallIntervals, recalls, rounded } from '../figures.ts';
-import { byCosine, rankQueries } from '../metrics/rank-queries.ts';
+import { byProduct, rankQueries } from '../metrics/rank-queries.ts';
 import { mean, meanReciprocalRank, ndcg, rankAmong } from '../metrics/ranking.ts';
 import { createTfIdf } from '../metrics/tf-idf.ts';
 import type { EvaluationOptions, Intervals, QueryForm, Recalls } from '../types.ts';
@@ -35,13 +36,12 @@ export interface VisdialFigures {
   readonly n_questions: number;
   readonly n_dense: number;
   readonly sharing: Sharing | null;
-  readonly baselines: {
+  /** Of CLIP pictures alone: it gives answers no likelihood. */
+  readonly baselines: (ClipBaseline<{ readonly text_to_image: Recalls }> & {
     readonly random: { readonly image_and_text_to_text: AnswerFigures; readonly text_to_image: Recalls };
     /** Answers nearest to question and history; pictures whose caption is nearest to the dialogue. */
     readonly tf_idf: { readonly image_and_text_to_text: AnswerFigures; readonly text_to_image: Recalls };
-    /** Needs a text tower, which no visual encoder here has. */
-    readonly clip: null;
-  } | null;
+  }) | null;
 }
 
 /** One question's candidates behind a shared prompt, against each read from the beginning. */
@@ -75,14 +75,14 @@ export async function evaluateVisdial(engine: Engine, dialogues: readonly Pictur
 
   // A picture that several dialogues are about is one candidate.
   const ids = [...new Set(dialogues.map(({ imageId }) => imageId))];
-  const images = await engine.projectImages(ids.map((id) => pooled.get(id)!), options.adapter);
+  // The reference leaves the pictures' vectors unnormalised here, unlike everywhere else.
+  const images = await engine.projectImages(ids.map((id) => pooled.get(id)!), options.adapter, 'own');
   const texts = await embedKeyed(engine, dialogues.map((dialogue) => picturePrompt(dialogue, options.query ?? {}, promptStyle)), 'reading the dialogues', options);
   const findPictures = async (score: (query: number, scores: Float32Array) => void): Promise<Ranks> => ({
     ranks: await rankQueries({ queries: dialogues.length, candidates: ids.length, score, right: (query) => [ids.indexOf(dialogues[query]!.imageId)], signal: options.signal }),
     groups: dialogues.map((_, i) => i),
   });
-  // Differs: the reference leaves the pictures' vectors unnormalised here; the engine gives unit vectors only.
-  const found = await findPictures(byCosine(texts, images));
+  const found = await findPictures(byProduct(texts, images));
 
   const gainValues = answered.gains.map(({ gain }) => gain);
   const gainGroups = answered.gains.map(({ dialogue }) => dialogue);
@@ -119,10 +119,14 @@ export async function evaluateVisdial(engine: Engine, dialogues: readonly Pictur
     });
     const captions = createTfIdf(ids.map((id) => dialogues.find(({ imageId }) => imageId === id)!.caption));
     const picturesByWords = await findPictures((query, row) => captions.score(dialogueText(dialogues[query]!), row));
+    const byClip = await clipBaseline(options, async (clip) => {
+      const spoken = await clip.texts(dialogues.map(dialogueText));
+      return { text_to_image: recalls(await findPictures(byProduct(spoken, clip.pictures(ids.map((id) => pooled.get(id)!))))) };
+    });
     return {
       random: { image_and_text_to_text: answerFigures(judge(drawnAnswers)), text_to_image: recalls(drawnPictures) },
       tf_idf: { image_and_text_to_text: answerFigures(judge(byWords)), text_to_image: recalls(picturesByWords) },
-      clip: null,
+      ...byClip,
     };
   }
 }

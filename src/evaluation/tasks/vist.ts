@@ -2,11 +2,12 @@
 // five, and from five captions with the four pictures before, among all pictures and among unseen ones.
 import type { Engine } from '../../engine/types.ts';
 import { createRandom } from '../../training/index.ts';
+import { type ClipBaseline, clipBaseline } from '../data/clip.ts';
 import { embedKeyed } from '../data/embed.ts';
 import { storyPrompt, type StoryContext } from '../data/story-prompt.ts';
 import type { Story } from '../data/vist.ts';
 import { recallIntervals, type Ranks, recalls } from '../figures.ts';
-import { byCosine, type RankedQueries, rankQueries } from '../metrics/rank-queries.ts';
+import { byProduct, type RankedQueries, rankQueries } from '../metrics/rank-queries.ts';
 import { createTfIdf } from '../metrics/tf-idf.ts';
 import type { EvaluationOptions, Intervals, QueryForm, Recalls } from '../types.ts';
 
@@ -28,13 +29,11 @@ export interface VistFigures {
   readonly contexts: Readonly<Record<string, AllAndUnseen<Recalls> & { readonly intervals: AllAndUnseen<Intervals> }>>;
   readonly n_stories: number;
   readonly n_images: number;
-  readonly baselines: {
+  readonly baselines: (ClipBaseline<Readonly<Record<string, AllAndUnseen<Recalls>>>> & {
     readonly random: AllAndUnseen<Recalls>;
     /** A picture's score is that of the nearest caption that other stories have for it. */
     readonly tf_idf: Readonly<Record<string, AllAndUnseen<Recalls>>>;
-    /** Needs a text tower, which no visual encoder here has. */
-    readonly clip: null;
-  } | null;
+  }) | null;
 }
 
 export interface VistResult {
@@ -68,13 +67,13 @@ export async function evaluateVist(engine: Engine, stories: readonly Story[], po
   for (const context of contexts) {
     const prompts = stories.map((story) => storyPrompt(story, context, pooled, info, options.query?.style));
     const texts = await embedKeyed(engine, prompts, `reading stories, ${contextName(context).replaceAll('_', ' ')}`, options);
-    ranks[contextName(context)] = await rank(byCosine(texts, images));
+    ranks[contextName(context)] = await rank(byProduct(texts, images));
   }
   const figures: VistFigures = {
     contexts: Object.fromEntries(Object.entries(ranks).map(([name, { all, unseen }]) => [name, { all: recalls(all), unseen: recalls(unseen), intervals: { all: recallIntervals(all, options), unseen: recallIntervals(unseen, options) } }])),
     n_stories: stories.length,
     n_images: ids.length,
-    baselines: options.noBaselines ? null : await baselines(stories, places, contexts, rank, options),
+    baselines: options.noBaselines ? null : await baselines(stories, places, contexts, rank, pooled, options),
   };
   return { figures, ranks };
 }
@@ -96,7 +95,7 @@ async function rankBoth(stories: readonly Story[], places: ReadonlyMap<string, n
   return { all: { ranks: await rankQueries({ ...shared, score }), groups }, unseen: { ranks: await rankQueries({ ...shared, score: withoutSeen }), groups } };
 }
 
-async function baselines(stories: readonly Story[], places: ReadonlyMap<string, number>, contexts: readonly StoryContext[], rank: Rank, options: VistOptions): Promise<VistFigures['baselines']> {
+async function baselines(stories: readonly Story[], places: ReadonlyMap<string, number>, contexts: readonly StoryContext[], rank: Rank, pooled: ReadonlyMap<string, Float32Array>, options: VistOptions): Promise<VistFigures['baselines']> {
   const random = createRandom(options.seed ?? 1, 'random baseline');
   const drawn = await rank((_, scores) => {
     for (let i = 0; i < scores.length; i++) scores[i] = random.uniform();
@@ -105,9 +104,11 @@ async function baselines(stories: readonly Story[], places: ReadonlyMap<string, 
   const tfIdf = createTfIdf(written.map(({ caption }) => caption));
   const near = new Float32Array(written.length);
   const byWords: Record<string, AllAndUnseen<Recalls>> = {};
-  for (const { captions } of contexts.filter(({ images }) => images === 0)) {
+  const inWords = contexts.filter(({ images }) => images === 0);
+  const lastCaptions = ({ steps }: Story, captions: number) => steps.slice(-captions).map(({ caption }) => caption).join(' ');
+  for (const { captions } of inWords) {
     const ranks = await rank((query, scores) => {
-      tfIdf.score(stories[query]!.steps.slice(-captions).map(({ caption }) => caption).join(' '), near);
+      tfIdf.score(lastCaptions(stories[query]!, captions), near);
       scores.fill(0);
       written.forEach(({ story, place }, i) => {
         if (story !== query) scores[place] = Math.max(scores[place]!, near[i]!);
@@ -115,7 +116,13 @@ async function baselines(stories: readonly Story[], places: ReadonlyMap<string, 
     });
     byWords[contextName({ captions, images: 0 })] = both(ranks);
   }
-  return { random: both(drawn), tf_idf: byWords, clip: null };
+  const byClip = await clipBaseline(options, async (clip) => {
+    const images = clip.pictures([...places.keys()].map((id) => pooled.get(id)!));
+    const figures: Record<string, AllAndUnseen<Recalls>> = {};
+    for (const context of inWords) figures[contextName(context)] = both(await rank(byProduct(await clip.texts(stories.map((story) => lastCaptions(story, context.captions))), images)));
+    return figures;
+  });
+  return { random: both(drawn), tf_idf: byWords, ...byClip };
 }
 
 function both({ all, unseen }: AllAndUnseen<Ranks>): AllAndUnseen<Recalls> {
