@@ -43,6 +43,8 @@ export interface BenchmarkResult {
   readonly retrievalWithoutSavings: StepTiming;
   /** Largest memory during captioning and retrieval (memory-watch.ts), before the comparison without savings. */
   readonly peakBytes: number;
+  /** The largest resident memory of the process so far, as the system counts it. */
+  readonly peakResidentBytes: number;
 }
 
 /** Rounds are interleaved, so that a busy machine slows all parts alike. */
@@ -81,6 +83,7 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
       options.onProgress?.(i + 1, 2 * rounds);
     }
     const peakBytes = await memory.stop();
+    const peakResidentBytes = process.resourceUsage().maxRSS * 1024;
     const whole = await wholeRetrieval(weights, ids, threads, hiddenSize);
     await whole.run();
     for (let i = 0; i < rounds; i++) {
@@ -94,7 +97,7 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
       const medianMs = sorted[Math.floor(sorted.length / 2)]!;
       return { medianMs, examplesPerSecond: (batchSize * 1000) / medianMs };
     };
-    return { shape: { batchSize, captionLength, visualTokens, visionHiddenSize, hiddenSize, vocabSize, numLayers: weights.config.numLayers, threads }, captioning: timing('captioning'), retrieval: timing('retrieval'), retrievalWithoutSavings: timing('whole'), peakBytes };
+    return { shape: { batchSize, captionLength, visualTokens, visionHiddenSize, hiddenSize, vocabSize, numLayers: weights.config.numLayers, threads }, captioning: timing('captioning'), retrieval: timing('retrieval'), retrievalWithoutSavings: timing('whole'), peakBytes, peakResidentBytes };
   } finally {
     await model.close();
     await contrastive.close();

@@ -1,8 +1,8 @@
-// The frozen language model as training uses it: three graphs over the same mapped weights, run on
+// The frozen language model as training uses it: three graphs over one copy of the weights, run on
 // batches of sequences. Gradients come back by parameter name.
 import type { LanguageModelWeights } from '../model/index.ts';
-import { toModelBytes } from '../onnx/graph/index.ts';
-import { float32, int64, type OnnxSession, openSession, type RunTensor, type SessionOptions } from '../onnx/run/index.ts';
+import type { Graph } from '../onnx/graph/index.ts';
+import { float32, int64, type OnnxSession, type RunTensor, type SessionOptions, SharedWeights } from '../onnx/run/index.ts';
 import { captionGraph, type CaptionGraphSizes } from './graphs/caption-graph.ts';
 import { retColumnGraph } from './graphs/ret-column-graph.ts';
 import { retGraph } from './graphs/ret-graph.ts';
@@ -43,6 +43,7 @@ export interface TextResult {
 export class FrozenModel {
   readonly options: FrozenModelOptions;
   readonly #sizes: CaptionGraphSizes;
+  readonly #shared = new SharedWeights();
   readonly #sessions = new Map<string, Promise<OnnxSession>>();
   #present: readonly { readonly k: string; readonly v: string }[] = [];
 
@@ -56,7 +57,7 @@ export class FrozenModel {
   /** Loss of captions; with `gradients` their gradients times `weight` are added into it. `unlikely`: −log(1 − p) of each label in place of −log p. */
   async captions(sequences: readonly CaptionSequence[], parameters: Parameters, weight: number, gradients: Map<string, Float32Array> | null, unlikely = false): Promise<CaptionResult> {
     const { weights, visualTokens, visionHiddenSize } = this.options;
-    const session = await this.#session(`${gradients ? 'caption' : 'caption-loss'}${unlikely ? '-unlikely' : ''}`, () => toModelBytes(captionGraph(weights, this.#sizes, gradients !== null, unlikely)));
+    const session = await this.#session(`${gradients ? 'caption' : 'caption-loss'}${unlikely ? '-unlikely' : ''}`, () => captionGraph(weights, this.#sizes, gradients !== null, unlikely));
     const { length, embeds, positions } = padTokens(weights, sequences);
     const pictures = sequences.flatMap((sequence) => sequence.pictures);
     const pooled = new Float32Array(pictures.length * visionHiddenSize);
@@ -110,7 +111,7 @@ export class FrozenModel {
     const count = text.isRet.length;
     if (count === 0) return 0;
     const { hiddenSize } = this.options.weights.config;
-    const session = await this.#session('ret-column', () => toModelBytes(retColumnGraph(hiddenSize)));
+    const session = await this.#session('ret-column', () => retColumnGraph(hiddenSize));
     const column = [count, 1];
     const result = await session.run({
       label_hidden: float32(text.labelHidden, [count, hiddenSize]),
@@ -140,7 +141,7 @@ export class FrozenModel {
   async backToRet(text: TextResult, hiddenGradients: ReadonlyMap<number, Float32Array>, parameters: Parameters, gradients: Map<string, Float32Array>): Promise<void> {
     const { weights, textLayers } = this.options;
     const rows = text.past.lengths.length;
-    const session = await this.#session('ret', () => toModelBytes(retGraph(weights, textLayers)));
+    const session = await this.#session('ret', () => retGraph(weights, textLayers));
     const arriving = Object.fromEntries([...hiddenGradients].map(([layer, data]) => [`hidden_gradient.${layer}`, float32(data, [rows, 1, data.length / rows])]));
     collect(await session.run({ ...this.#retFeeds(text), ...feedsOf(parameters, ['ret_embedding']), ...arriving }), gradients);
   }
@@ -171,18 +172,18 @@ export class FrozenModel {
     return this.#session('text', () => {
       const { graph, present } = textGraph(this.options.weights, this.#sizes, this.options.textLayers);
       this.#present = present;
-      return toModelBytes(graph);
+      return graph;
     });
   }
 
-  #session(name: string, make: () => Uint8Array): Promise<OnnxSession> {
+  #session(name: string, make: () => Graph): Promise<OnnxSession> {
     let session = this.#sessions.get(name);
-    if (!session) this.#sessions.set(name, (session = openSession(make(), sessionOptions(this.options.threads))));
+    if (!session) this.#sessions.set(name, (session = this.#shared.open(make(), sessionOptions(this.options.threads))));
     return session;
   }
 }
 
-/** Forward and backward use the same mapped matrices; packed copies would double the memory (EXPERIMENTS.md). */
+/** Forward and backward use the same matrices; packed copies would double the memory (EXPERIMENTS.md). */
 export function sessionOptions(threads: number | undefined): SessionOptions {
   return { prepack: false, memoryPattern: false, arena: false, ...(threads === undefined ? {} : { threads }) };
 }
