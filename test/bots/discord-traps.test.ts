@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.close());
 afterEach(() => {
-  expect(fake.violations).toEqual([]);
+  expect(fake.violations.splice(0)).toEqual([]);
   stage.bench.engine.delayMs = 0;
 });
 

@@ -136,7 +136,7 @@ export class Gateway {
 
 export function guildBody(world: DiscordWorld, id: string): Json {
   const channels = [...world.channels.values()].filter(({ guildId }) => guildId === id);
-  const role = { id, name: '@everyone', color: 0, colors: { primary_color: 0, secondary_color: null, tertiary_color: null }, hoist: false, position: 0, permissions: '104324673', managed: false, mentionable: false, flags: 0 };
+  const role = { id, name: '@everyone', color: 0, colors: { primary_color: 0, secondary_color: null, tertiary_color: null }, icon: null, unicode_emoji: null, hoist: false, position: 0, permissions: '104324673', managed: false, mentionable: false, flags: 0 };
   const owner = [...(world.guilds.get(id)?.admins ?? [])][0] ?? '1';
   return {
     id, name: `guild-${id}`, icon: null, splash: null, discovery_splash: null, owner_id: owner, region: 'x', afk_channel_id: null, afk_timeout: 300, verification_level: 0,

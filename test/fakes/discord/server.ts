@@ -4,8 +4,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import busboy from 'busboy';
 import { Gateway, guildBody, intentBits } from './gateway.ts';
-import { violation } from './schema.ts';
-import { channelBody, DiscordWorld, type FakeAttachment, type FakeChannel, type FakeMessage, type FakeUser, type Json, snowflake, userBody } from './world.ts';
+import { answerViolation, eventViolations, unknownKeys, violation } from './schema.ts';
+import { applicationBody, channelBody, DiscordWorld, type FakeAttachment, type FakeChannel, type FakeMessage, type FakeUser, type Json, ownUserBody, snowflake, userBody } from './world.ts';
 
 export interface Fault {
   /** `POST /channels/:id/messages`, with `:id` for any id. */
@@ -30,6 +30,7 @@ export interface Call {
 
 interface FakeInteraction {
   readonly id: string;
+  readonly type: number;
   readonly token: string;
   readonly channel: FakeChannel;
   readonly user: FakeUser;
@@ -129,7 +130,7 @@ export class FakeDiscord {
   guildWithChannel(admins: readonly FakeUser[] = []): FakeChannel {
     const guild = this.world.guild(admins);
     const channel = this.world.channel(guild);
-    this.gateway.dispatch('GUILD_CREATE', () => guildBody(this.world, guild));
+    this.gateway.dispatch('GUILD_CREATE', () => this.#event('GUILD_CREATE', guildBody(this.world, guild)));
     return channel;
   }
 
@@ -254,18 +255,24 @@ export class FakeDiscord {
   }
 
   #interact(channel: FakeChannel, user: FakeUser, type: number, data: Json, component: FakeMessage | null): FakeInteraction {
-    const interaction: FakeInteraction = { id: snowflake(), token: `interaction-token-${snowflake()}`, channel, user, createdAt: Date.now(), component, acknowledged: null, ephemeral: false, original: component?.id ?? null, said: null };
+    const interaction: FakeInteraction = { id: snowflake(), type, token: `interaction-token-${snowflake()}`, channel, user, createdAt: Date.now(), component, acknowledged: null, ephemeral: false, original: component?.id ?? null, said: null };
     this.interactions.set(interaction.token, interaction);
     const guild = channel.guildId === null ? null : this.world.guilds.get(channel.guildId);
     const permissions = guild?.admins.has(user.id) ? '8589934591' : '104324673';
     const member = { user: userBody(user), roles: [], joined_at: new Date().toISOString(), deaf: false, mute: false, flags: 0, permissions };
-    this.gateway.dispatch('INTERACTION_CREATE', (intents) => ({
+    this.gateway.dispatch('INTERACTION_CREATE', (intents) => this.#event('INTERACTION_CREATE', {
       id: interaction.id, application_id: this.world.bot.id, type, token: interaction.token, version: 1, channel_id: channel.id, channel: channelBody(channel), data,
       locale: user.locale, app_permissions: '8589934591', entitlements: [], authorizing_integration_owners: {}, context: channel.guildId === null ? 1 : 0, attachment_size_limit: 10_485_760,
       ...(guild ? { guild_id: guild.id, guild: { id: guild.id, locale: 'en-US', features: [] }, guild_locale: 'en-US', member } : { user: userBody(user) }),
       ...(component ? { message: this.#messageBody(component, intents) } : {}),
     }));
     return interaction;
+  }
+
+  /** No schema of the gateway's events is published: their parts are checked by those of REST answers. */
+  #event(name: string, body: Json): Json {
+    for (const wrong of eventViolations(body)) this.violations.push(`event: ${name}: ${wrong}`);
+    return body;
   }
 
   // ---- REST
@@ -285,14 +292,19 @@ export class FakeDiscord {
       if (fault && !fault.afterEffect) return this.#failWith(fault, call, response);
       const headers = this.#bucket(route, path);
       const result = this.#perform(route, path, body, files, searchParams);
+      const wrong = result === null ? null : answerViolation(route, result);
+      if (wrong) this.violations.push(`answer: ${route}: ${wrong}`);
       if (fault) return this.#failWith(fault, call, response);
       call.status = result === null ? 204 : 200;
       response.writeHead(call.status, { ...(result === null ? {} : { 'content-type': 'application/json' }), ...headers }).end(result === null ? undefined : JSON.stringify(result));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       call.status = error.status;
-      const retry = error.status === 429 ? { retry_after: Number(error.headers['retry-after']), global: false } : {};
-      response.writeHead(error.status, { 'content-type': 'application/json', ...error.headers }).end(JSON.stringify({ code: error.code, message: error.message, ...retry }));
+      const limited = error.status === 429;
+      const refusal = { code: error.code, message: error.message, ...(limited ? { retry_after: Number(error.headers['retry-after']), global: false } : {}) };
+      const wrong = violation(limited ? 'RatelimitedResponse' : 'ErrorResponse', refusal);
+      if (wrong) this.violations.push(`answer: ${route}: ${wrong}`);
+      response.writeHead(error.status, { 'content-type': 'application/json', ...error.headers }).end(JSON.stringify(refusal));
     }
   }
 
@@ -329,7 +341,12 @@ export class FakeDiscord {
     const ids = path.split('/');
     switch (route) {
       case 'GET /gateway/bot':
-        return this.#answer('GatewayBotResponse', { url: `${this.url.replace('http', 'ws')}/gateway`, shards: 1, session_start_limit: { total: 1000, remaining: 999, reset_after: 0, max_concurrency: 1 } });
+        return { url: `${this.url.replace('http', 'ws')}/gateway`, shards: 1, session_start_limit: { total: 1000, remaining: 999, reset_after: 0, max_concurrency: 1 } };
+      case 'GET /users/@me':
+        return ownUserBody(this.world.bot);
+      case 'GET /applications/@me':
+      case 'GET /oauth2/applications/@me':
+        return applicationBody(this.world.bot);
       case 'PUT /applications/:id/commands':
         return this.#register(body as unknown as Json[]);
       case 'GET /channels/:id':
@@ -341,9 +358,7 @@ export class FakeDiscord {
       case 'POST /channels/:id/messages':
         return this.#post(ids[2]!, body, files);
       case 'GET /channels/:id/messages': {
-        const after = query.get('after');
-        const list = this.world.in(ids[2]!).filter(({ id }) => after === null || BigInt(id) > BigInt(after));
-        return list.slice(0, Number(query.get('limit') ?? 50)).toReversed().map((message) => this.#messageBody(message, 0));
+        return this.#history(this.#channel(ids[2]!), query);
       }
       case 'GET /channels/:id/messages/:id':
         return this.#messageBody(this.#message(ids[2]!, ids[4]!), 0);
@@ -356,7 +371,7 @@ export class FakeDiscord {
         this.remove(this.#message(ids[2]!, ids[4]!));
         return null;
       case 'POST /interactions/:id/:token/callback':
-        return this.#callback(ids[3]!, body);
+        return this.#callback(ids[3]!, body, files, /^(1|true)$/i.test(query.get('with_response') ?? ''));
       case 'POST /webhooks/:id/:token':
         return this.#followUp(this.#live(ids[3]!), body, files);
       case 'PATCH /webhooks/:id/:token/messages/@original':
@@ -384,13 +399,19 @@ export class FakeDiscord {
       if (options.some(({ name }) => !/^[-_'\p{Ll}\p{N}]{1,32}$/u.test(name))) throw new Refusal(400, 50035, 'Invalid option name');
     }
     this.commands = commands;
-    return commands.map((command) => ({ ...command, id: snowflake(), application_id: this.world.bot.id, version: snowflake() }));
+    return commands.map((command) => ({
+      type: 1, description: '', default_member_permissions: null, nsfw: false, contexts: null, integration_types: [0],
+      ...command, id: snowflake(), application_id: this.world.bot.id, version: snowflake(),
+    }));
   }
 
-  #answer(schema: string, value: Json): Json {
-    const wrong = violation(schema, value);
-    if (wrong) this.violations.push(`answer: ${wrong}`);
-    return value;
+  /** The newest first, at most `limit`; with `after`, those that follow it. */
+  #history(channel: FakeChannel, query: URLSearchParams): Json[] {
+    const limit = Number(query.get('limit') ?? 50);
+    if (!Number.isInteger(limit) || limit < 1 || limit > 100) throw new Refusal(400, 50035, 'Invalid Form Body: limit must be between 1 and 100');
+    const [after, before] = [query.get('after'), query.get('before')];
+    const list = this.world.in(channel.id).filter(({ id }) => (after === null || BigInt(id) > BigInt(after)) && (before === null || BigInt(id) < BigInt(before)));
+    return (after === null ? list.slice(-limit) : list.slice(0, limit)).toReversed().map((message) => this.#messageBody(message, 0));
   }
 
   #channel(id: string): FakeChannel {
@@ -412,7 +433,7 @@ export class FakeDiscord {
   }
 
   #check(schema: string, body: Json, files: Upload[]): void {
-    const wrong = violation(schema, body);
+    const wrong = violation(schema, body) ?? unknownKeys(schema, body);
     if (wrong) {
       this.violations.push(`call: ${wrong}`);
       throw new Refusal(400, 50035, `Invalid Form Body: ${wrong}`);
@@ -441,7 +462,7 @@ export class FakeDiscord {
     if (reference && !exists && reference.fail_if_not_exists !== false) throw new Refusal(400, 50035, 'Invalid Form Body: message_reference: Unknown message');
     const message = this.#make(channel, body, files, exists && reference ? reference.message_id : null, null, nonce);
     if (nonce !== null) this.#nonces.set(`${channelId} ${nonce}`, message);
-    return this.#answer('MessageResponse', this.#messageBody(message, ~0));
+    return this.#messageBody(message, ~0);
   }
 
   #make(channel: FakeChannel, body: Json, files: Upload[], replyTo: string | null, ephemeralFor: string | null, nonce: string | null): FakeMessage {
@@ -455,6 +476,11 @@ export class FakeDiscord {
 
   #change(message: FakeMessage, schema: string, body: Json, files: Upload[]): Json {
     this.#check(schema, body, files);
+    this.#apply(message, body, files);
+    return this.#messageBody(message, ~0);
+  }
+
+  #apply(message: FakeMessage, body: Json, files: Upload[]): void {
     if (body.content !== undefined) {
       message.content = String(body.content ?? '');
       message.history.push(message.content);
@@ -466,25 +492,51 @@ export class FakeDiscord {
     }
     message.editedAt = Date.now();
     this.#tell('MESSAGE_UPDATE', message);
-    return this.#answer('MessageResponse', this.#messageBody(message, ~0));
   }
 
   /** Tokens die after three seconds without an answer and after fifteen minutes with one. */
-  #callback(token: string, body: Json): null {
+  #callback(token: string, body: Json, files: Upload[], withResponse: boolean): Json | null {
     const interaction = this.interactions.get(token);
     const { secondMs } = this.#options;
     if (!interaction || Date.now() - interaction.createdAt > 3 * Math.max(secondMs, 300)) throw new Refusal(404, 10062, 'Unknown interaction');
     if (interaction.acknowledged !== null) throw new Refusal(400, 40060, 'Interaction has already been acknowledged.');
     const type = Number(body.type);
     const schema = type === 8 ? 'ApplicationCommandAutocompleteCallbackRequest' : type === 6 || type === 7 ? 'UpdateMessageInteractionCallbackRequest' : 'CreateMessageInteractionCallbackRequest';
-    const wrong = violation(schema, body);
-    if (wrong) this.violations.push(`call: ${wrong}`);
+    // discord.js adds its nonce here too; Discord takes no notice of it.
+    const { nonce: _nonce, enforce_nonce: _enforced, ...data } = (body.data ?? {}) as Json;
+    const plain = body.data === undefined ? body : { ...body, data };
+    const wrong = violation(schema, plain) ?? unknownKeys(schema, plain);
+    if (wrong) {
+      this.violations.push(`call: ${wrong}`);
+      throw new Refusal(400, 50035, `Invalid Form Body: ${wrong}`);
+    }
+    if (type === 4) this.#check('IncomingWebhookInteractionRequest', data, files);
+    if (type === 7) this.#check('IncomingWebhookUpdateForInteractionCallbackRequestPartial', data, files);
     interaction.acknowledged = Date.now();
-    const data = (body.data ?? {}) as Json;
     interaction.ephemeral = (Number(data.flags ?? 0) & 64) !== 0;
-    if (type === 4) interaction.said = String(data.content ?? '');
     if (type === 8) interaction.said = JSON.stringify(data.choices);
-    return null;
+    const shown = this.#showCallback(interaction, type, data, files);
+    if (!withResponse) return null;
+    const { id } = interaction;
+    return {
+      interaction: { id, type: interaction.type, ...(shown ? { response_message_id: shown.id, response_message_ephemeral: interaction.ephemeral } : {}), response_message_loading: type === 5 },
+      ...(shown ? { resource: { type, message: this.#messageBody(shown, ~0) } } : {}),
+    };
+  }
+
+  /** An immediate answer is a message, unless only one person sees it; an update changes the clicked one. */
+  #showCallback(interaction: FakeInteraction, type: number, data: Json, files: Upload[]): FakeMessage | null {
+    if (type === 7 && interaction.component) {
+      this.#apply(interaction.component, data, files);
+      return interaction.component;
+    }
+    if (type !== 4) return null;
+    interaction.said = String(data.content ?? '');
+    const message = this.#make(interaction.channel, data, files, null, interaction.ephemeral ? interaction.user.id : null, null);
+    // Notes for one person are no part of the channel; they are read from `said`.
+    if (interaction.ephemeral) this.world.remove(message);
+    interaction.original = message.id;
+    return message;
   }
 
   #live(token: string): FakeInteraction {
@@ -500,7 +552,7 @@ export class FakeDiscord {
     this.#check('IncomingWebhookUpdateRequestPartial', body, files);
     const message = this.#make(interaction.channel, body, files, null, interaction.ephemeral ? interaction.user.id : null, null);
     interaction.original = message.id;
-    return this.#answer('MessageResponse', this.#messageBody(message, ~0));
+    return this.#messageBody(message, ~0);
   }
 
   #followUp(interaction: FakeInteraction, body: Json, files: Upload[]): Json {
@@ -508,7 +560,7 @@ export class FakeDiscord {
     if (String(body.content ?? '') === '' && files.length === 0) throw new Refusal(400, 50006, 'Cannot send an empty message');
     const hidden = (Number(body.flags ?? 0) & 64) !== 0;
     const message = this.#make(interaction.channel, body, files, null, hidden ? interaction.user.id : null, null);
-    return this.#answer('MessageResponse', this.#messageBody(message, ~0));
+    return this.#messageBody(message, ~0);
   }
 
   #serveFile(pathname: string, query: URLSearchParams, response: ServerResponse): void {

@@ -114,6 +114,19 @@ export function userBody(user: FakeUser): Json {
   };
 }
 
+/** The bot as it sees itself. */
+export function ownUserBody(user: FakeUser): Json {
+  return { ...userBody(user), mfa_enabled: false, locale: user.locale, email: null, verified: true };
+}
+
+export function applicationBody(bot: FakeUser): Json {
+  return {
+    id: bot.id, name: bot.username, icon: null, description: '', type: null, flags: 0, flags_new: '0', bot: userBody(bot), bot_public: true, bot_require_code_grant: false, verify_key: '0'.repeat(64),
+    redirect_uris: [], interactions_endpoint_url: null, role_connections_verification_url: null, owner: userBody({ ...bot, id: '1', username: 'owner', bot: false }), approximate_guild_count: 1,
+    approximate_user_install_count: 0, approximate_user_authorization_count: 0, explicit_content_filter: 0, team: null, eligible_oauth2_scopes: [],
+  };
+}
+
 export function channelBody(channel: FakeChannel): Json {
   if (channel.type === 1) return { id: channel.id, type: 1, flags: 0, last_message_id: null, recipients: channel.recipient ? [userBody(channel.recipient)] : [] };
   const common = { id: channel.id, type: channel.type, flags: 0, guild_id: channel.guildId, name: `channel-${channel.id}`, parent_id: channel.parentId, last_message_id: null };

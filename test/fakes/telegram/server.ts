@@ -108,8 +108,10 @@ export class FakeTelegram {
     const fault = this.#takeFault(method);
     if (fault?.delayMs) await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
     try {
+      this.#checkCall(method, payload, files);
       if (fault && fault.status !== 200 && !fault.afterEffect) throw new Refusal(fault.status, fault.description ?? 'made to fail', fault.parameters);
-      const result = await this.#perform(method, payload, files, request);
+      const { method: _echo, ...parameters } = payload;
+      const result = await this.#perform(method, parameters, files, request);
       const wrong = violation(resultDefinition(method), result);
       if (wrong) this.violations.push(`answer: ${wrong}`);
       if (fault && fault.status !== 200) throw new Refusal(fault.status, fault.description ?? 'made to fail', fault.parameters);
@@ -131,14 +133,16 @@ export class FakeTelegram {
     return fault;
   }
 
-  async #perform(method: string, payload: Json, files: Map<string, Uint8Array>, request: IncomingMessage): Promise<unknown> {
-    const { method: _echo, ...parameters } = payload;
+  #checkCall(method: string, { method: _echo, ...parameters }: Json, files: ReadonlyMap<string, Uint8Array>): void {
     const wrong = violation(callDefinition(method), parameters);
     if (wrong) {
       this.violations.push(`call: ${wrong}`);
       throw new Refusal(400, `Bad Request: ${wrong}`);
     }
     for (const name of attachments(parameters)) if (!files.has(name)) this.violations.push(`call: attach://${name} has no part`);
+  }
+
+  async #perform(method: string, parameters: Json, files: Map<string, Uint8Array>, request: IncomingMessage): Promise<unknown> {
     switch (method) {
       case 'getMe':
         return { ...this.world.bot, can_join_groups: true, can_read_all_group_messages: false, supports_inline_queries: false };
