@@ -3,8 +3,15 @@ import { type AutocompleteInteraction, PermissionFlagsBits, type REST, Routes } 
 import { type ChatServices, commandTable, type CommandOption, type CommandSpec, isSettingName, type MessageKey, say, settingNames, settingRules } from '../../src/chat/index.ts';
 
 
-/** The message menu command: a picture in somebody's message. */
-export const menuCommandName = say('en', 'menu.ask');
+/** The commands in a message's menu, and what they do with that message. */
+const menus = [
+  { label: 'menu.ask', command: 'ask' },
+  { label: 'menu.wrong', command: 'wrong' },
+] as const;
+
+export function menuCommand(name: string): (typeof menus)[number]['command'] | null {
+  return menus.find(({ label }) => say('en', label) === name)?.command ?? null;
+}
 
 const optionTypes = { text: 3, user: 6, picture: 11, 'answer-setting': 3 } as const;
 const everywhere = { integration_types: [0, 1], contexts: [0, 1, 2] };
@@ -20,7 +27,7 @@ export function commandBodies(): Record<string, unknown>[] {
     ...everywhere,
     ...permissionOf(spec),
   }));
-  return [...slash, { type: 3, name: menuCommandName, name_localizations: { ru: say('ru', 'menu.ask').slice(0, 32) }, ...everywhere }];
+  return [...slash, ...menus.map(({ label }) => ({ type: 3, name: say('en', label), name_localizations: { ru: say('ru', label).slice(0, 32) }, ...everywhere }))];
 }
 
 function optionBody(option: CommandOption): Record<string, unknown> {
@@ -56,7 +63,7 @@ export async function suggest(interaction: AutocompleteInteraction, services: Ch
   const kind = spec?.options.find(({ name }) => name.toLowerCase() === focused.name)?.suggest;
   let values: string[] = [];
   if (kind === 'setting-values') values = settingValues(interaction.options.getString('name') ?? '');
-  if (kind === 'adapters' && services.adapters) values = (await services.adapters.list()).map(({ id }) => id);
+  if (kind === 'adapters' && services.adapters) values = ['none', ...(await services.adapters.list()).map(({ id }) => id)];
   const typed = focused.value.toLowerCase();
   const matching = values.filter((value) => value.toLowerCase().startsWith(typed)).slice(0, 25);
   await interaction.respond(matching.map((value) => ({ name: value.slice(0, 100), value: value.slice(0, 100) })));

@@ -121,12 +121,12 @@ export function readCommand(interaction: ChatInputCommandInteraction): CommandEv
   return { type: 'command', id: `interaction:${interaction.id}`, ...sceneOf(interaction), at: interaction.createdTimestamp, command: interaction.commandName, options, pictures, via: handleOf(interaction, 'command') };
 }
 
-/** "Ask about this image": the message is the question's picture. */
-export function readMenu(interaction: MessageContextMenuCommandInteraction, selfId: string): CommandEvent {
+/** A command in a message's menu: that message is what it is about. */
+export function readMenu(interaction: MessageContextMenuCommandInteraction, command: string, selfId: string): CommandEvent {
   const quoted = quote(interaction.targetMessage as Message, selfId);
   return {
     type: 'command', id: `interaction:${interaction.id}`, ...sceneOf(interaction), at: interaction.createdTimestamp,
-    command: 'ask', options: {}, pictures: [], replyTo: { ...quoted, text: '' }, via: handleOf(interaction, 'command'),
+    command, options: {}, pictures: [], replyTo: { ...quoted, text: '' }, via: handleOf(interaction, 'command'),
   };
 }
 

@@ -4,7 +4,7 @@ import { Client, type ClientOptions, Events, GatewayIntentBits, type Interaction
 import { type ChatBot, type ChatEvent, chooseLocale, clickAcknowledgement, findCommand, parseAllowedHost } from '../../src/chat/index.ts';
 import { FromageError } from '../../src/errors.ts';
 import { CatchUp } from './catch-up.ts';
-import { registerCommands, suggest } from './commands.ts';
+import { menuCommand, registerCommands, suggest } from './commands.ts';
 import { placeOf, readButton, readCommand, readMenu, readMessage } from './events.ts';
 import { DiscordPlatform } from './platform.ts';
 
@@ -120,8 +120,9 @@ async function handleInteraction(interaction: Interaction, bot: ChatBot, take: (
     return take(readCommand(interaction));
   }
   if (interaction.isMessageContextMenuCommand()) {
-    await interaction.deferReply();
-    return take(readMenu(interaction, selfId));
+    const command = menuCommand(interaction.commandName) ?? 'ask';
+    await interaction.deferReply(findCommand(command)?.quiet ? { flags: MessageFlags.Ephemeral } : {});
+    return take(readMenu(interaction, command, selfId));
   }
   if (!interaction.isButton()) return;
   const event = readButton(interaction);

@@ -5,8 +5,8 @@ import { type AnswerPicture, type ButtonAction, creditLine, findFences, type Out
 
 export const discordLimits = { content: 2_000, files: 10, description: 1_024, customId: 100, buttonsPerRow: 5 } as const;
 
-const codes: Readonly<Record<ButtonAction, string>> = { up: 'u', down: 'd', again: 'a', more: 'm', confirm: 'y', cancel: 'n' };
-const icons: Readonly<Record<ButtonAction, string>> = { up: '👍', down: '👎', again: '🔁', more: '➕', confirm: '✅', cancel: '✖️' };
+const codes: Readonly<Record<ButtonAction, string>> = { up: 'u', down: 'd', again: 'a', more: 'm', wrong: 'w', confirm: 'y', cancel: 'n' };
+const icons: Readonly<Record<ButtonAction, string>> = { up: '👍', down: '👎', again: '🔁', more: '➕', wrong: '🚫', confirm: '✅', cancel: '✖️' };
 const mostCredits = 400;
 
 export function customId(button: ReplyButton): string {
@@ -79,6 +79,7 @@ function unitOf(draft: Draft, buttons: readonly ReplyButton[], reply: Reply): Ou
   return {
     form: 'message',
     count: 1,
+    ...(pictures.length > 0 ? { pictures: pictures.length } : {}),
     ...(reply.complete ? {} : { preview: true }),
     body: { content, pictures, components: rowsOf(buttons), quiet: reply.quiet ?? false, ...(draft.file ? { file: draft.file } : {}) },
   };
@@ -109,9 +110,9 @@ function rowsOf(buttons: readonly ReplyButton[]): JsonValue[] {
 }
 
 function buttonOf(button: ReplyButton): JsonObject {
-  const { action, label } = button;
-  const worded = action === 'confirm' || action === 'cancel';
-  return { type: 2, style: action === 'confirm' ? 4 : 2, custom_id: customId(button), emoji: { name: icons[action] }, ...(worded ? { label: label.slice(0, 80) } : {}) };
+  const { action, number } = button;
+  const label = action === 'confirm' || action === 'cancel' ? button.label.slice(0, 80) : number === undefined ? null : String(number);
+  return { type: 2, style: action === 'confirm' ? 4 : 2, custom_id: customId(button), emoji: { name: icons[action] }, ...(label === null ? {} : { label }) };
 }
 
 function shorten(text: string, limit: number): string {

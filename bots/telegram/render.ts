@@ -3,10 +3,10 @@
 import type { JsonObject, JsonValue } from '../../src/chat/contracts.ts';
 import { type AnswerPicture, type ButtonAction, creditLine, findFences, type OutUnit, type Reply, type ReplyButton, say, splitText } from '../../src/chat/index.ts';
 
-export const telegramLimits = { text: 4_096, caption: 1_024, album: 10, callbackData: 64, entities: 100 } as const;
+export const telegramLimits = { text: 4_096, caption: 1_024, album: 10, callbackData: 64, entities: 100, buttonsPerRow: 5 } as const;
 
-const codes: Readonly<Record<ButtonAction, string>> = { up: 'u', down: 'd', again: 'a', more: 'm', confirm: 'y', cancel: 'n' };
-const icons: Readonly<Record<ButtonAction, string>> = { up: '👍', down: '👎', again: '🔁', more: '➕', confirm: '✅', cancel: '✖️' };
+const codes: Readonly<Record<ButtonAction, string>> = { up: 'u', down: 'd', again: 'a', more: 'm', wrong: 'w', confirm: 'y', cancel: 'n' };
+const icons: Readonly<Record<ButtonAction, string>> = { up: '👍', down: '👎', again: '🔁', more: '➕', wrong: '🚫', confirm: '✅', cancel: '✖️' };
 
 /** `u:<subject>`; an id that does not fit is refused when the button is made, not when it is pressed. */
 export function callbackData(button: ReplyButton): string {
@@ -30,7 +30,7 @@ export function renderTelegram(reply: Reply): OutUnit[] {
     else units.push({ form: 'file', count: 1, body: { name: part.file.name, mimeType: part.file.mimeType, exportOf: part.file.exportOf, tooBig: say(reply.locale, 'mydata.tooBig') } });
   }
   if (reply.buttons.length === 0) return units;
-  const markup: JsonObject = { inline_keyboard: [reply.buttons.map((button) => buttonOf(button))] };
+  const markup: JsonObject = { inline_keyboard: rowsOf(reply.buttons) };
   const last = units.at(-1);
   // Albums take no buttons: these get a message of their own.
   if (!last || last.form === 'album' || last.form === 'file') {
@@ -40,8 +40,18 @@ export function renderTelegram(reply: Reply): OutUnit[] {
 }
 
 function buttonOf(button: ReplyButton): JsonObject {
-  const wide = button.action === 'confirm' || button.action === 'cancel';
-  return { text: wide ? `${icons[button.action]} ${button.label}` : icons[button.action], callback_data: callbackData(button) };
+  const { action, label, number } = button;
+  const words = action === 'confirm' || action === 'cancel' ? label : (number ?? '');
+  return { text: `${icons[action]} ${words}`.trim(), callback_data: callbackData(button) };
+}
+
+/** What is about one of several pictures stands in rows of its own. */
+function rowsOf(buttons: readonly ReplyButton[]): JsonValue[] {
+  const rows: JsonValue[] = [];
+  for (const group of [buttons.filter(({ number }) => number === undefined), buttons.filter(({ number }) => number !== undefined)]) {
+    for (let from = 0; from < group.length; from += telegramLimits.buttonsPerRow) rows.push(group.slice(from, from + telegramLimits.buttonsPerRow).map(buttonOf));
+  }
+  return rows;
 }
 
 /** Text as it is, formatted by entities: nothing in it can become markup. */
@@ -98,7 +108,7 @@ function pictureUnits(pictures: readonly AnswerPicture[], reply: Reply): OutUnit
   const units: OutUnit[] = [];
   for (let from = 0; from < pictures.length; from += telegramLimits.album) {
     const group = pictures.slice(from, from + telegramLimits.album).map((picture) => pictureOf(picture, reply));
-    units.push({ form: group.length === 1 ? 'photo' : 'album', count: group.length, body: { pictures: group } });
+    units.push({ form: group.length === 1 ? 'photo' : 'album', count: group.length, pictures: group.length, body: { pictures: group } });
   }
   return units;
 }

@@ -95,12 +95,20 @@ export async function adapterCommand(desk: Desk, scene: Scene, event: CommandEve
       const promoted = await adapters.promote(id, scene.author.id);
       return answer(scene, event, speak(scene, 'adapter.promoted', { id: promoted.id }));
     }
+    case 'pin': {
+      if (id === '') return answer(scene, event, speak(scene, 'adapter.none'));
+      const pinned = await adapters.pin(scene.chat.id, id.toLowerCase() === 'none' ? null : id);
+      return answer(scene, event, pinned === null ? speak(scene, 'adapter.unpinned') : speak(scene, 'adapter.pinned', { id: pinned }));
+    }
     case 'rollback': {
       const back = await adapters.rollback(scene.author.id);
       return answer(scene, event, back ? speak(scene, 'adapter.rolledBack', { id: back.id }) : speak(scene, 'adapter.noEarlier'));
     }
-    default:
-      return answer(scene, event, (await adapters.list()).map(line).join('\n') || speak(scene, 'adapter.none'));
+    default: {
+      const pinned = await adapters.pinned(scene.chat.id);
+      const lines = [...(await adapters.list()).map(line), ...(pinned === null ? [] : [speak(scene, 'adapter.here', { id: pinned })])];
+      return answer(scene, event, lines.join('\n') || speak(scene, 'adapter.none'));
+    }
   }
 }
 

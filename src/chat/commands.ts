@@ -21,6 +21,8 @@ export interface CommandSpec {
   readonly description: MessageKey;
   readonly who: Permission;
   readonly options: readonly CommandOption[];
+  /** Actions that somebody else may too. */
+  readonly actions?: Readonly<Record<string, Permission>>;
   /** Only the asker sees the answer, where the platform can do that. */
   readonly quiet: boolean;
   /** Works beside an answer that is being made instead of after it. */
@@ -44,6 +46,9 @@ export const commandTable: readonly CommandSpec[] = [
   },
   { name: 'learn', description: 'command.learn', who: 'everyone', quiet: false, options: [picture(true), text('caption', 'option.caption', true)] },
   { name: 'unlearn', description: 'command.unlearn', who: 'everyone', quiet: false, options: [text('id', 'option.pictureId')] },
+  { name: 'wrong', description: 'command.wrong', who: 'everyone', quiet: true, options: [text('which', 'option.which')] },
+  { name: 'right', description: 'command.right', who: 'everyone', quiet: true, options: [picture(), text('which', 'option.whichRight')] },
+  { name: 'shows', description: 'command.shows', who: 'everyone', quiet: true, options: [text('caption', 'option.caption', true)] },
   { name: 'consent', description: 'command.consent', who: 'everyone', quiet: true, options: [choice('action', 'option.consent', ['status', 'give', 'withdraw'], false), choice('for', 'option.purpose', ['text', 'pictures', 'votes', 'all'], false)] },
   { name: 'privacy', description: 'command.privacy', who: 'everyone', quiet: true, urgent: true, options: [] },
   { name: 'mydata', description: 'command.mydata', who: 'everyone', quiet: true, options: [] },
@@ -51,7 +56,10 @@ export const commandTable: readonly CommandSpec[] = [
   { name: 'help', description: 'command.help', who: 'everyone', quiet: true, urgent: true, options: [] },
   { name: 'status', description: 'command.status', who: 'everyone', quiet: true, urgent: true, options: [] },
   { name: 'retrain', description: 'command.retrain', who: 'operator', quiet: false, options: [choice('action', 'option.action', ['start', 'status', 'cancel', 'history']), text('reason', 'option.reason')] },
-  { name: 'adapter', description: 'command.adapter', who: 'operator', quiet: false, options: [choice('action', 'option.action', ['list', 'show', 'promote', 'rollback']), { name: 'id', description: 'option.adapterId', kind: 'text', suggest: 'adapters' }] },
+  {
+    name: 'adapter', description: 'command.adapter', who: 'operator', actions: { list: 'admin', pin: 'admin' }, quiet: false,
+    options: [choice('action', 'option.action', ['list', 'show', 'promote', 'rollback', 'pin']), { name: 'id', description: 'option.adapterId', kind: 'text', suggest: 'adapters' }],
+  },
   { name: 'gallery', description: 'command.gallery', who: 'admin', quiet: false, options: [choice('action', 'option.action', ['add', 'remove', 'stats']), picture(), text('text', 'option.galleryText')] },
   { name: 'ban', description: 'command.ban', who: 'admin', quiet: true, options: [{ name: 'user', description: 'option.user', kind: 'user', required: true }, choice('action', 'option.action', ['add', 'lift'], false), text('reason', 'option.reason')] },
   { name: 'limits', description: 'command.limits', who: 'operator', quiet: true, options: [choice('name', 'option.limit', ['user', 'chat'], false), text('value', 'option.value')] },
@@ -61,10 +69,11 @@ export function findCommand(name: string): CommandSpec | null {
   return commandTable.find((spec) => spec.name === name) ?? null;
 }
 
-/** True when somebody of this standing may use it. */
-export function mayUse(spec: CommandSpec, standing: { readonly chatAdmin: boolean; readonly operator: boolean }): boolean {
+/** True when somebody of this standing may use it: this action of it, or without one any. */
+export function mayUse(spec: CommandSpec, standing: { readonly chatAdmin: boolean; readonly operator: boolean }, action?: string): boolean {
   if (standing.operator) return true;
-  return spec.who === 'everyone' || (spec.who === 'admin' && standing.chatAdmin);
+  const allowed = (who: Permission): boolean => who === 'everyone' || (who === 'admin' && standing.chatAdmin);
+  return action === undefined ? [spec.who, ...Object.values(spec.actions ?? {})].some(allowed) : allowed(spec.actions?.[action] ?? spec.who);
 }
 
 /**

@@ -162,6 +162,7 @@ export interface ConversationStore {
   bindMessages(chatId: string, turnId: string, messageIds: readonly string[]): Promise<void>;
   turnByMessage(chatId: string, messageId: string): Promise<Turn | null>;
   answerByMessage(chatId: string, messageId: string): Promise<Answer | null>;
+  /** In the order of their numbers, in which they were sent. */
   messageIds(turnId: string): Promise<readonly string[]>;
 }
 

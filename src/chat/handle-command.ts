@@ -5,6 +5,7 @@ import { commandTable, type CommandSpec, findCommand, mayUse } from './commands.
 import { type Desk, type Scene, removeRow, sendReply, speak } from './desk.ts';
 import { learnCommand, similarCommand, unlearnCommand } from './picture-commands.ts';
 import { refusal } from './gate.ts';
+import { rightCommand, showsCommand, wrongCommand } from './handle-corrections.ts';
 import { consentCommand, forgetCommand, mydataCommand } from './handle-privacy.ts';
 import { handleQuestion } from './question.ts';
 import { showRequest } from './prompt.ts';
@@ -15,7 +16,7 @@ import type { CommandEvent } from './types.ts';
 type Handler = (desk: Desk, scene: Scene, event: CommandEvent) => Promise<OutgoingMessage[]>;
 
 const handlers: Readonly<Record<string, Handler>> = {
-  ask: (desk, scene, event) => handleQuestion(desk, scene, { messageId: event.messageId ?? null, text: event.options.text ?? '', pictures: event.pictures, ...(event.replyTo ? { replyTo: event.replyTo } : {}) }),
+  ask: (desk, scene, event) => handleQuestion(desk, scene, { messageId: event.messageId ?? null, text: event.options.text ?? '', pictures: event.pictures, ...(event.messageIds ? { messageIds: event.messageIds } : {}), ...(event.replyTo ? { replyTo: event.replyTo } : {}) }),
   show: showCommand,
   similar: similarCommand,
   reset: async (desk, scene) => {
@@ -27,6 +28,9 @@ const handlers: Readonly<Record<string, Handler>> = {
   settings: settingsCommand,
   learn: learnCommand,
   unlearn: unlearnCommand,
+  wrong: wrongCommand,
+  right: rightCommand,
+  shows: showsCommand,
   consent: (desk, scene, event) => consentCommand(desk, scene, event.options),
   privacy: async (_desk, scene) => say(scene, speak(scene, 'privacy.text')),
   mydata: (desk, scene) => mydataCommand(desk, scene),
@@ -50,7 +54,7 @@ export async function handleCommand(desk: Desk, scene: Scene, event: CommandEven
   const spec = findCommand(event.command);
   const handler = spec && handlers[spec.name];
   if (!spec || !handler) return say(scene, speak(scene, 'refuse.unknownCommand', { command: event.command.slice(0, 32) }), event);
-  if (!mayUse(spec, scene.standing)) return say(scene, speak(scene, spec.who === 'operator' ? 'refuse.operator' : 'refuse.admin'), event);
+  if (!mayUse(spec, scene.standing, event.options.action)) return say(scene, speak(scene, spec.who === 'operator' && !spec.actions?.[event.options.action ?? ''] ? 'refuse.operator' : 'refuse.admin'), event);
   if (!always.has(spec.name)) {
     const refused = await refusal(desk, scene, { count: true });
     if (refused !== null) return say(scene, refused, event);

@@ -1,6 +1,7 @@
 // Buttons and reactions: votes, another answer, more pictures, and the answer to "shall I really?".
 import type { OutgoingMessage, VoteValue } from './contracts.ts';
 import { type Desk, editRow, type Scene, sendReply, speak } from './desk.ts';
+import { wrongButton } from './handle-corrections.ts';
 import { forgetUser, forgetSubject } from './handle-privacy.ts';
 import { refusal } from './gate.ts';
 import { say } from './i18n/index.ts';
@@ -15,11 +16,13 @@ import type { ButtonEvent, Locale, ReactionEvent, ReplyPart } from './types.ts';
  */
 export function clickAcknowledgement(action: ButtonEvent['action'], locale: Locale): string | null {
   if (action === 'up') return say(locale, 'vote.up');
+  if (action === 'wrong') return say(locale, 'correct.wrong');
   return action === 'down' ? say(locale, 'vote.down') : null;
 }
 
 export async function handleButton(desk: Desk, scene: Scene, event: ButtonEvent): Promise<OutgoingMessage[]> {
   if (event.action === 'confirm' || event.action === 'cancel') return confirmed(desk, scene, event);
+  if (event.action === 'wrong') return wrongButton(desk, scene, event);
   const answer = await desk.store.conversations.answer(event.subject);
   const turn = answer && (await desk.store.conversations.turn(answer.turnId));
   const conversation = answer && (await desk.store.conversations.conversation(answer.conversationId));
@@ -64,6 +67,7 @@ async function morePictures(desk: Desk, scene: Scene, event: ButtonEvent): Promi
   if (!answer || !desk.gallery || answer.rets.length === 0) return quiet(scene, speak(scene, 'answer.noMore'));
   const exclude = new Set(await conversations.shownPictures(answer.conversationId));
   const parts: ReplyPart[] = [];
+  let count = 0;
   const limit = Math.max(1, scene.settings.pictures);
   for (const [ret, { embedding }] of answer.rets.entries()) {
     const found = await desk.gallery.find({ vector: embedding, filter: scene.filter, exclude, limit, adapter: answer.adapter });
@@ -71,9 +75,10 @@ async function morePictures(desk: Desk, scene: Scene, event: ButtonEvent): Promi
     for (const { id } of found) exclude.add(id);
     await conversations.addShown(answer.id, found.map(({ id, score }) => ({ pictureId: id, ret, score })));
     parts.push({ type: 'pictures', pictures: found.map(answerPicture) });
+    count += found.length;
   }
   if (parts.length === 0) return quiet(scene, speak(scene, 'answer.noMore'));
-  const reply = { parts, buttons: answerButtons(answer.id, true, scene.locale), locale: scene.locale, complete: true };
+  const reply = { parts, buttons: answerButtons(answer.id, true, scene.locale, { from: answer.shown.length, count }), locale: scene.locale, complete: true };
   return sendReply(scene, reply, { replyTo: event.messageId, turnId: answer.turnId });
 }
 
@@ -84,7 +89,9 @@ async function confirmed(desk: Desk, scene: Scene, event: ButtonEvent): Promise<
   return unit ? [editRow(scene, `${scene.key}:confirmed`, event.messageId, unit)] : [];
 }
 
+/** The last word wins: with 👍, and when the vote is taken back, earlier corrections go; 👎 goes well with them. */
 async function vote(desk: Desk, scene: Scene, answerId: string, value: VoteValue | null): Promise<void> {
+  if (value !== 'down') await desk.store.votes.retract(answerId, scene.user.id);
   if (await desk.store.votes.set(answerId, scene.user.id, value)) desk.services.feedback?.voted(answerId, scene.user.id, value);
 }
 

@@ -1,8 +1,10 @@
 // Messages, their edits and their deletion.
-import type { OutgoingMessage, Turn } from './contracts.ts';
+import type { OutgoingMessage, Turn, TurnPart } from './contracts.ts';
 import { type Desk, type Scene, sendReply } from './desk.ts';
+import { correctInWords } from './handle-corrections.ts';
 import { refusal } from './gate.ts';
 import { answerTurn, handleQuestion, keepTyping, partsOf, type Standing } from './question.ts';
+import type { OutUnit } from './platform.ts';
 import { answerButtons, sentence } from './reply.ts';
 import { Interrupted } from './running.ts';
 import type { DeleteEvent, EditEvent, MessageEvent, ReplyPart } from './types.ts';
@@ -10,7 +12,7 @@ import type { DeleteEvent, EditEvent, MessageEvent, ReplyPart } from './types.ts
 export async function handleMessage(desk: Desk, scene: Scene, event: MessageEvent): Promise<OutgoingMessage[]> {
   const refused = await refusal(desk, scene, { count: true });
   if (refused !== null) return sendReply(scene, sentence(scene.locale, refused, { quiet: true }), { replyTo: event.messageId });
-  return handleQuestion(desk, scene, event);
+  return (await correctInWords(desk, scene, event)) ?? handleQuestion(desk, scene, event);
 }
 
 /** An edited question edits the answer; one that was never answered is answered now. */
@@ -24,7 +26,8 @@ export async function handleEdit(desk: Desk, scene: Scene, event: EditEvent): Pr
   const running = desk.running.begin(scene.place.key, message.messageId);
   const stopTyping = keepTyping(desk, scene, running.controller.signal);
   try {
-    const { parts } = await partsOf(desk, scene, message, running.controller.signal);
+    const several = (await conversations.messageIds(question.id)).length > 1;
+    const parts = several ? withWords(question.parts, message.text) : (await partsOf(desk, scene, message, running.controller.signal)).parts;
     const conversation = await conversations.conversation(question.conversationId);
     const answers = await conversations.answersTo(question.id);
     if (!conversation || parts.length === 0) return [];
@@ -47,21 +50,41 @@ export async function handleEdit(desk: Desk, scene: Scene, event: EditEvent): Pr
   }
 }
 
+/** A question of several messages, one of which was edited: the others keep what they brought. */
+function withWords(parts: readonly TurnPart[], text: string): readonly TurnPart[] {
+  const words = text.trim();
+  const own = parts.findLastIndex((part) => part.type === 'text' && part.quoted === undefined);
+  if (words === '') return parts;
+  return own < 0 ? [...parts, { type: 'text', text: words }] : parts.with(own, { type: 'text', text: words });
+}
+
 /** What an earlier answer looks like on the platform: it is rendered again to learn the forms of its messages. */
 export async function standingOf(desk: Desk, scene: Scene, turnId: string): Promise<Standing | null> {
   const [turn, ids] = await Promise.all([desk.store.conversations.turn(turnId), desk.store.conversations.messageIds(turnId)]);
   if (!turn || ids.length === 0) return null;
-  const units = scene.platform.render({ parts: rememberedParts(turn), buttons: answerButtons(turnId, true, scene.locale), locale: scene.locale, complete: true });
-  const forms = units.flatMap(({ form, count }) => Array.from({ length: count }, () => form));
+  const forms = standingUnits(scene, turn).flatMap(({ form, count }) => Array.from({ length: count }, () => form));
   return { messages: ids.map((messageId, i) => ({ messageId, form: ids.length === forms.length ? (forms[i] ?? '') : '' })) };
 }
 
+/** The messages of an answer as they were laid out when it was finished. */
+export function standingUnits(scene: Scene, turn: Turn): readonly OutUnit[] {
+  return scene.platform.render({ parts: rememberedParts(turn), buttons: answerButtons(turn.id, true, scene.locale), locale: scene.locale, complete: true });
+}
+
 function rememberedParts(turn: Turn): ReplyPart[] {
-  return turn.parts.map((part): ReplyPart => {
-    if (part.type === 'text') return { type: 'text', text: part.text };
+  const parts: ReplyPart[] = [];
+  for (const part of turn.parts) {
+    if (part.type === 'text') {
+      parts.push({ type: 'text', text: part.text });
+      continue;
+    }
     const { hash, alt = '', pictureId: id = '' } = part;
-    return { type: 'pictures', pictures: [{ id, hash, alt, caption: null, source: null, licence: null, mimeType: 'image/png', width: 1, height: 1, score: 0 }] };
-  });
+    const picture = { id, hash, alt, caption: null, source: null, licence: null, mimeType: 'image/png', width: 1, height: 1, score: 0 };
+    const last = parts.at(-1);
+    if (last?.type === 'pictures') parts[parts.length - 1] = { type: 'pictures', pictures: [...last.pictures, picture] };
+    else parts.push({ type: 'pictures', pictures: [picture] });
+  }
+  return parts;
 }
 
 /** The work was stopped when the deletion arrived; here the question leaves the memory. */

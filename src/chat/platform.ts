@@ -12,6 +12,8 @@ export interface OutUnit {
   readonly form: string;
   /** How many messages the platform makes of it: one, or the pictures of an album. */
   readonly count: number;
+  /** Gallery pictures in it; with as many messages as pictures each message is one of them. */
+  readonly pictures?: number;
   /** True while the answer still grows: such a change may be left out when the platform is busy. */
   readonly preview?: boolean;
   readonly body: JsonObject;

@@ -53,13 +53,36 @@ export function answerReply(answer: ComposedAnswer, answerId: string, locale: Lo
     if (last?.type === 'text') parts[parts.length - 1] = { type: 'text', text: `${last.text} ${note}` };
     else parts.push({ type: 'text', text: note });
   }
-  return { parts, buttons: answerButtons(answerId, answer.rets.length > 0, locale), locale, complete: true };
+  const count = answer.parts.reduce((sum, part) => sum + (part.type === 'pictures' ? part.pictures.length : 0), 0);
+  return { parts, buttons: answerButtons(answerId, answer.rets.length > 0, locale, { from: 0, count }), locale, complete: true };
 }
 
-/** 👍 👎 🔁 and, where the answer had a [RET], ➕. */
-export function answerButtons(answerId: string, hasRet: boolean, locale: Locale): ReplyButton[] {
+/** Pictures that get a button each; the others are named by number in a command. */
+const mostWrongButtons = 10;
+
+/**
+ * 👍 👎 🔁, where the answer had a [RET] ➕, and 🚫 for each picture.
+ *
+ * @param pictures those that this message shows, by their places among the answer's
+ */
+export function answerButtons(answerId: string, hasRet: boolean, locale: Locale, pictures: { readonly from: number; readonly count: number } = { from: 0, count: 0 }): ReplyButton[] {
   const actions: ButtonAction[] = hasRet ? ['up', 'down', 'again', 'more'] : ['up', 'down', 'again'];
-  return actions.map((action) => button(action, answerId, locale));
+  const wrong = Array.from({ length: Math.min(pictures.count, mostWrongButtons) }, (_, i): ReplyButton => ({
+    ...button('wrong', pictureSubject(answerId, pictures.from + i), locale),
+    ...(pictures.from + pictures.count > 1 ? { number: pictures.from + i + 1 } : {}),
+  }));
+  return [...actions.map((action) => button(action, answerId, locale)), ...wrong];
+}
+
+/** Names one picture of an answer by its place among those that were shown, from 0. */
+export function pictureSubject(answerId: string, place: number): string {
+  return `${answerId}_${place}`;
+}
+
+/** Null for what is no such name. */
+export function readPictureSubject(subject: string): { readonly answerId: string; readonly place: number } | null {
+  const [, answerId, place] = /^(.+)_(\d{1,3})$/.exec(subject) ?? [];
+  return answerId === undefined || place === undefined ? null : { answerId, place: Number(place) };
 }
 
 export function button(action: ButtonAction, subject: string, locale: Locale): ReplyButton {

@@ -49,6 +49,14 @@ export interface AdapterVersions {
   promote(id: string, by: string): Promise<AdapterVersion>;
   /** The version that serves afterwards; null when there is no earlier one. */
   rollback(by: string): Promise<AdapterVersion | null>;
+  /**
+   * Lets one chat be answered by a version of its own; null lets it follow the one that serves.
+   *
+   * @returns the version's whole id
+   * @throws FromageError with a `userMessage` when the gate or the id forbids it
+   */
+  pin(chatId: string, id: string | null): Promise<string | null>;
+  pinned(chatId: string): Promise<string | null>;
 }
 
 export interface LearnRequest {

@@ -49,6 +49,8 @@ export interface QuotedMessage {
   readonly messageId: string;
   /** True when the bot itself wrote it. */
   readonly own: boolean;
+  /** True when it was forwarded with the question: then it is part of it, not a message replied to. */
+  readonly forwarded?: boolean;
   /** Who wrote it, `platform:native id`, where the platform tells. */
   readonly author?: string;
   readonly text: string;
@@ -76,8 +78,12 @@ export interface MessageEvent extends EventBase {
   readonly addressed: Addressed;
   /** Messages of one album share it; they are one turn. */
   readonly albumId?: string;
+  /** All messages that are this turn, when they are several. */
+  readonly messageIds?: readonly string[];
   readonly replyTo?: QuotedMessage;
   readonly forwarded?: boolean;
+  /** Who wrote what was forwarded, `platform:native id`, where the platform tells. */
+  readonly forwardedFrom?: string;
   readonly via?: ReplyHandle;
 }
 
@@ -101,16 +107,19 @@ export interface CommandEvent extends EventBase {
   /** By option name as the command table has it; free text stands under the command's text option. */
   readonly options: Readonly<Record<string, string>>;
   readonly pictures: readonly PictureRef[];
+  /** The command is the caption of an album. */
+  readonly albumId?: string;
+  readonly messageIds?: readonly string[];
   readonly replyTo?: QuotedMessage;
   readonly via?: ReplyHandle;
 }
 
-export type ButtonAction = 'up' | 'down' | 'again' | 'more' | 'confirm' | 'cancel';
+export type ButtonAction = 'up' | 'down' | 'again' | 'more' | 'wrong' | 'confirm' | 'cancel';
 
 export interface ButtonEvent extends EventBase {
   readonly type: 'button';
   readonly action: ButtonAction;
-  /** The answer's id, or that of the question being confirmed. */
+  /** The answer's id, or that of the question being confirmed; with `wrong` also which of its pictures (`pictureSubject`). */
   readonly subject: string;
   readonly messageId: string;
   readonly via?: ReplyHandle;
@@ -190,6 +199,8 @@ export interface ReplyButton {
   readonly action: ButtonAction;
   readonly subject: string;
   readonly label: string;
+  /** Which of several pictures it is about, from 1. */
+  readonly number?: number;
 }
 
 /** A file that goes with a reply: a person's export, made when it is sent. */

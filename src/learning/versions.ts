@@ -30,11 +30,7 @@ export class LearningVersions implements AdapterVersions {
   }
 
   async promote(id: string, by: string): Promise<ShownVersion> {
-    const version = await this.#find(id);
-    if (!version) throw new FromageError({ code: 'LEARNING_ADAPTER', what: `there is no adapter version "${id.slice(0, 80)}"`, todo: 'see /adapter list', userMessage: 'There is no such adapter.' });
-    if (version.state === 'refused') {
-      throw new FromageError({ code: 'LEARNING_REFUSED', what: `the gate refused ${version.id}`, why: 'it did worse on held-out data than the adapter that served', todo: 'see /adapter show for its figures, and train another one', userMessage: 'The gate refused that adapter, so I will not use it.' });
-    }
+    const version = await this.#usable(id);
     const userId = await userOf(this.#store, by);
     await this.#lineup.promote(version.id, { ...(userId === null ? {} : { by: userId }), why: 'by hand' });
     return this.#shown((await this.#store.adapters.get(version.id)) ?? version);
@@ -47,10 +43,24 @@ export class LearningVersions implements AdapterVersions {
   }
 
   /** The adapter of one chat; null lets it follow the one that serves. */
-  async pin(chatId: string, id: string | null): Promise<void> {
-    const version = id === null ? null : await this.#find(id);
-    if (id !== null && !version) throw new FromageError({ code: 'LEARNING_ADAPTER', what: `there is no adapter version "${id.slice(0, 80)}"`, todo: 'see /adapter list', userMessage: 'There is no such adapter.' });
+  async pin(chatId: string, id: string | null): Promise<string | null> {
+    const version = id === null ? null : await this.#usable(id);
     await this.#lineup.pin(chatId, version?.id ?? null);
+    return version?.id ?? null;
+  }
+
+  pinned(chatId: string): Promise<string | null> {
+    return this.#store.adapters.pinned(chatId);
+  }
+
+  /** A version that people may be answered by. */
+  async #usable(id: string): Promise<AdapterVersion> {
+    const version = await this.#find(id);
+    if (!version) throw new FromageError({ code: 'LEARNING_ADAPTER', what: `there is no adapter version "${id.slice(0, 80)}"`, todo: 'see /adapter list', userMessage: 'There is no such adapter.' });
+    if (version.state === 'refused') {
+      throw new FromageError({ code: 'LEARNING_REFUSED', what: `the gate refused ${version.id}`, why: 'it did worse on held-out data than the adapter that served', todo: 'see /adapter show for its figures, and train another one', userMessage: 'The gate refused that adapter, so I will not use it.' });
+    }
+    return version;
   }
 
   async #find(id: string): Promise<AdapterVersion | null> {

@@ -156,6 +156,11 @@ export function createConversations(database: Database): ConversationStore {
       return row && turnOf(row.turn);
     }),
 
-    messageIds: (turnId) => database.read(async (client) => (await client.messageLink.findMany({ where: { turnId }, orderBy: { messageId: 'asc' } })).map((row) => row.messageId)),
+    messageIds: (turnId) => database.read(async (client) => (await client.messageLink.findMany({ where: { turnId } })).map((row) => row.messageId).sort(byNumber)),
   };
+}
+
+/** The platforms number messages as they come: whole numbers, as text. */
+function byNumber(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 }

@@ -54,6 +54,8 @@ export function createVotes(database: Database): VoteStore {
       return unlessGone(() => database.write((t) => t.correction.upsert({ where: { answerId_userId_kind_subject: key }, create: { ...key, ...row }, update: row })));
     },
 
+    retract: (answerId, userId) => database.write(async (t) => (await t.correction.deleteMany({ where: { answerId, userId } })).count),
+
     corrections: (answerId) =>
       database.read(async (client) => (await client.correction.findMany({ where: { answerId }, orderBy: [{ at: 'asc' }, { userId: 'asc' }] })).map((row) => ({ ...correctionOf(row), userId: row.userId, at: fromTime(row.at) }))),
 

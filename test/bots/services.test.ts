@@ -56,12 +56,19 @@ describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('
 
   test('/adapter, and a refusal in words', async () => {
     const version = (id: string, serving: boolean): AdapterVersion => ({ id, serving, parent: 'a0', createdAt: 0, details: ['recall 0.9'] });
+    const pins = new Map<string, string>();
     const services: ChatServices = {
       adapters: {
         list: async () => [version('a2', false), version('a1', true)],
         show: async (id) => (id === 'a2' ? version('a2', false) : null),
-        promote: async () => { throw new FromageError({ code: 'LEARNING_GATE', what: 'x', userMessage: 'The gate forbids it.' }); },
+        promote: async () => { throw new FromageError({ code: 'LEARNING_REFUSED', what: 'x' }); },
         rollback: async () => version('a0', true),
+        pin: async (chatId, id) => {
+          if (id === null) pins.delete(chatId);
+          else pins.set(chatId, id);
+          return id;
+        },
+        pinned: async (chatId) => pins.get(chatId) ?? null,
       },
     };
     stage = await open({ bot: { operators, services } });
@@ -72,11 +79,27 @@ describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('
     stage.command(room, boss, 'adapter', { action: 'show', id: 'a2' });
     await said(room, /recall 0.9/);
     stage.command(room, boss, 'adapter', { action: 'promote', id: 'a2' });
-    await said(room, /The gate forbids it/);
+    await said(room, /The gate refused that adapter/);
     stage.command(room, boss, 'adapter', { action: 'show', id: 'zz' });
     await said(room, /no such adapter/);
     stage.command(room, boss, 'adapter', { action: 'rollback' });
     await said(room, /a0 serves again/);
+
+    // A chat is pinned by its own administrators; what serves everybody is the operators'.
+    const [admin, member] = [stage.person(2), stage.person(3)];
+    const group = stage.group([admin]);
+    stage.command(group, member, 'adapter', { action: 'pin', id: 'a2' });
+    await said(group, /Only administrators of this chat/);
+    expect(pins.size).toBe(0);
+    stage.command(group, admin, 'adapter', { action: 'pin', id: 'a2' });
+    await said(group, /a2 answers here from now on/);
+    stage.command(group, admin, 'adapter', { action: 'list' });
+    await said(group, /a2; parent: a0[^]*Pinned here: a2/);
+    stage.command(group, admin, 'adapter', { action: 'promote', id: 'a2' });
+    await said(group, /Only my operators/);
+    stage.command(group, admin, 'adapter', { action: 'pin', id: 'none' });
+    await said(group, /follow again the adapter that serves/);
+    expect(pins.size).toBe(0);
   });
 
   test('/learn keeps a picture for this chat; /unlearn takes back only one’s own', async () => {

@@ -100,11 +100,11 @@ export function conversationContract(get: GetStore): void {
     expect(createdAt).toBeGreaterThan(Date.now() - 60_000);
     expect(await conversations.answersTo(turn.id)).toEqual([{ id, turnId, createdAt, ...kept }]);
     expect(await conversations.answerByTurn(turnId)).toMatchObject({ id });
-    await conversations.bindMessages(chat.id, turnId, ['77', '78']);
-    expect(await conversations.answerByMessage(chat.id, '78')).toMatchObject({ id });
+    await conversations.bindMessages(chat.id, turnId, ['77', '9', '100']);
+    expect(await conversations.answerByMessage(chat.id, '100')).toMatchObject({ id });
     expect(await conversations.turnByMessage(chat.id, '77')).toMatchObject({ id: turnId, role: 'assistant' });
     expect(await conversations.answerByMessage(chat.id, '79')).toBeNull();
-    expect(await conversations.messageIds(turnId)).toEqual(['77', '78']);
+    expect(await conversations.messageIds(turnId)).toEqual(['9', '77', '100']);
     await Promise.all([conversations.addShown(id, [{ pictureId: 'pic-2', ret: 0, score: 0.5 }]), conversations.addShown(id, [{ pictureId: 'pic-3', ret: 0, score: 0.4 }])]);
     expect([...(await conversations.shownPictures(conversation.id))].sort()).toEqual(['pic-1', 'pic-2', 'pic-3']);
   });
@@ -161,6 +161,10 @@ export function conversationContract(get: GetStore): void {
       { kind: 'it-shows', text: 'two dogs', userId: user.id },
     ]));
     expect(await votes.corrections(id)).toHaveLength(3);
+    await votes.correct(id, other.id, { kind: 'right-picture', pictureId: 'pic-3' });
+    expect(await votes.retract(id, user.id)).toBe(3);
+    expect(await votes.corrections(id)).toMatchObject([{ kind: 'right-picture', userId: other.id }]);
+    expect(await votes.retract(randomUUID(), user.id)).toBe(0);
     const today = (await votes.daily(Date.now() - 60_000)).at(-1)!;
     expect(today.down).toBeGreaterThanOrEqual(1);
   });
