@@ -19,7 +19,7 @@ export interface ReadOptions {
 }
 
 type AnyMessage = Message.TextMessage & Message.PhotoMessage & Message.DocumentMessage & Message.StickerMessage & {
-  forward_origin?: unknown;
+  forward_origin?: { readonly type: string; readonly sender_user?: User };
   migrate_to_chat_id?: number;
   quote?: { text: string };
 };
@@ -75,27 +75,32 @@ function readMessage(message: AnyMessage, options: ReadOptions): ChatEvent | nul
   const base = { id: `message:${message.chat.id}:${message.message_id}`, place, author, at: message.date * 1000, messageId: String(message.message_id) };
   const quote = replyTo === null ? {} : { replyTo };
 
-  const command = commandOf(whole, entities, options.self);
+  const album = message.media_group_id === undefined ? {} : { albumId: message.media_group_id };
+  // What somebody else wrote is a command to nobody.
+  const command = message.forward_origin === undefined ? commandOf(whole, entities, options.self) : null;
   if (command === 'foreign') return null;
   if (command) {
     const spec = findCommand(command.name === 'start' ? 'help' : command.name);
     // Unknown commands in groups are for somebody else.
     if (!spec && !place.isPrivate && !command.named) return null;
-    return { ...base, ...quote, type: 'command', command: spec?.name ?? command.name, options: spec ? parseOptions(spec, command.rest) : {}, pictures };
+    return { ...base, ...quote, ...album, type: 'command', command: spec?.name ?? command.name, options: spec ? parseOptions(spec, command.rest) : {}, pictures };
   }
   const { text, mentioned } = withoutMention(whole, entities, options.self);
   const addressed: Addressed = place.isPrivate ? 'private' : mentioned ? 'mention' : replyTo?.own ? 'reply' : 'none';
   return {
-    ...base, ...quote, type: 'message', text, pictures, addressed,
-    ...(message.media_group_id === undefined ? {} : { albumId: message.media_group_id }),
-    ...(message.forward_origin === undefined ? {} : { forwarded: true }),
+    ...base, ...quote, ...album, type: 'message', text, pictures, addressed,
+    ...(message.forward_origin === undefined ? {} : forwardOf(message.forward_origin)),
   };
+}
+
+function forwardOf({ sender_user: from }: NonNullable<AnyMessage['forward_origin']>): Partial<MessageEvent> {
+  return { forwarded: true, ...(from && !from.is_bot ? { forwardedFrom: `telegram:${from.id}` } : {}) };
 }
 
 function asQuestion(event: Extract<ChatEvent, { type: 'command' }>): MessageEvent | null {
   if (event.command !== 'ask' && event.command !== 'show') return null;
-  const { id, place, author, at, messageId = '', pictures, replyTo } = event;
-  return { type: 'message', id, place, author, at, messageId, pictures, text: event.options.text ?? event.options.what ?? '', addressed: 'mention', ...(replyTo ? { replyTo } : {}) };
+  const { id, place, author, at, messageId = '', pictures, replyTo, albumId } = event;
+  return { type: 'message', id, place, author, at, messageId, pictures, ...(albumId === undefined ? {} : { albumId }), text: event.options.text ?? event.options.what ?? '', addressed: 'mention', ...(replyTo ? { replyTo } : {}) };
 }
 
 function placeOf(message: AnyMessage): Place {

@@ -5,23 +5,24 @@ import type { Engine } from '../engine/types.ts';
 import { FromageError } from '../errors.ts';
 import { log as rootLog, type Logger } from '../log.ts';
 import type { Gallery } from '../retrieval/types.ts';
-import { AlbumCollector } from './albums.ts';
+import { apology, hasWords } from './apology.ts';
 import type { ChatStore, ClaimedUpdate, IncomingUpdate, JsonValue, OutgoingMessage } from './contracts.ts';
 import { findCommand } from './commands.ts';
-import { DeliveryLoop, previewSuffix } from './delivery.ts';
-import { type BotTimes, bytesFor, defaultTimes, type Desk, makeScene, type Scene, sendReply, speak, targetOf } from './desk.ts';
+import { DeliveryLoop } from './delivery.ts';
+import { type BotTimes, bytesFor, defaultTimes, type Desk, makeScene, type Scene, sendReply, speak } from './desk.ts';
 import { Directory, nativeId } from './directory.ts';
 import { FairQueue } from './fair-queue.ts';
+import { type Gathered, Gatherer, isTurn } from './gather.ts';
 import { handleCommand } from './handle-command.ts';
 import { handleButton, handleReaction } from './handle-feedback.ts';
 import { handleDelete, handleEdit, handleMessage } from './handle-message.ts';
-import type { MessageKey } from './i18n/index.ts';
 import type { Sanitize } from './intake.ts';
 import type { ChatPlatform } from './platform.ts';
 import { sentence } from './reply.ts';
-import { Interrupted, RunningAnswers } from './running.ts';
+import { tellRestart, tellWaiting, withoutNotice } from './restart.ts';
+import { Interrupted, isTakenUpAgain, RunningAnswers } from './running.ts';
 import type { ChatServices } from './services.ts';
-import type { ChatEvent, DeleteEvent, PlatformName } from './types.ts';
+import type { ChatEvent, DeleteEvent, MessageEvent, PlatformName } from './types.ts';
 
 export interface BotOptions {
   readonly store: ChatStore;
@@ -39,19 +40,14 @@ export interface BotOptions {
   readonly log?: Logger;
 }
 
-const ownWords: Readonly<Record<string, MessageKey>> = {
-  ENGINE_BUSY: 'busy.full',
-  ENGINE_CLOSED: 'busy.restarting',
-  APP_GALLERY_STARTING: 'answer.galleryDown',
-};
-
 export class ChatBot {
   readonly #desk: Desk & { readonly platforms: Map<PlatformName, ChatPlatform>; readonly deliveries: Map<PlatformName, DeliveryLoop> };
-  readonly #albums: AlbumCollector;
+  readonly #gatherer: Gatherer;
   readonly #owner = randomUUID();
   readonly #works = new Set<Promise<void>>();
   readonly #dropped = new Set<string>();
   #open = false;
+  #openedAt = 0;
   #filling = false;
   #again = false;
   #timer: NodeJS.Timeout | null = null;
@@ -75,7 +71,13 @@ export class ChatBot {
       times,
       log: (options.log ?? rootLog).child({ room: 'chat' }),
     };
-    this.#albums = new AlbumCollector({ quietMs: times.albumQuietMs, maxMs: times.albumMaxMs });
+    this.#gatherer = new Gatherer({
+      inbox: options.store.inbox,
+      quietMs: times.albumQuietMs,
+      maxMs: times.albumMaxMs,
+      openedAt: () => this.#openedAt,
+      closing: this.#desk.running.closing,
+    });
   }
 
   /** Answers that are being made and that wait. */
@@ -118,6 +120,7 @@ export class ChatBot {
     this.#desk.deliveries.set(platform.name, delivery);
     await delivery.start();
     this.#open = true;
+    this.#openedAt = Date.now();
     this.#wake();
   }
 
@@ -125,12 +128,20 @@ export class ChatBot {
   async accept(events: readonly ChatEvent[]): Promise<void> {
     const { store, running } = this.#desk;
     const meant: ChatEvent[] = [];
-    for (const event of events) if (await this.#isMeant(event)) meant.push(event);
+    for (const event of events) {
+      if (!(await this.#isMeant(event))) continue;
+      meant.push(event);
+      if (isTurn(event) && !(event.type === 'message' && event.addressed === 'none')) this.#gatherer.noteSpoken(event);
+    }
     if (meant.length === 0) return;
     const updates = await Promise.all(meant.map((event) => this.#updateOf(event)));
     const outcome = await store.inbox.acceptAll(updates);
     for (const [i, event] of meant.entries()) {
       if (outcome[i] !== 'stored') continue;
+      if (this.#gatherer.continues(event)) {
+        this.#gatherer.grow(event.place.key, running);
+        continue;
+      }
       if (event.type === 'message' && !this.#dropped.has(event.id)) running.noteArrival(event.place.key, event.id);
       await this.#interrupt(event);
     }
@@ -149,6 +160,7 @@ export class ChatBot {
     this.#desk.running.interruptAll();
     const last = AbortSignal.timeout(3_000);
     await Promise.race([Promise.allSettled([...this.#works]), ended(last)]);
+    await tellWaiting(this.#desk, last).catch((error: unknown) => this.#desk.log.warn({ err: error }, 'people who wait could not be told of the restart'));
     for (const delivery of this.#desk.deliveries.values()) {
       await delivery.flush(last);
       await delivery.stop(AbortSignal.timeout(500));
@@ -158,9 +170,13 @@ export class ChatBot {
   /** Talk among others is not kept, unless the chat wants every message answered. */
   async #isMeant(event: ChatEvent): Promise<boolean> {
     if (event.type === 'delete') return this.#concerns(event);
-    const message = event.type === 'message' ? event : event.type === 'edit' ? event.message : null;
-    if (!message || message.addressed !== 'none' || message.albumId !== undefined) return true;
-    if (event.type === 'edit') return true;
+    // Which part of an album names the bot is only known when all are there.
+    if (event.type !== 'message' || event.albumId !== undefined || this.#gatherer.followsWords(event)) return true;
+    return this.#isAddressed(event);
+  }
+
+  async #isAddressed(event: MessageEvent): Promise<boolean> {
+    if (event.addressed !== 'none') return true;
     const { settings } = await this.#desk.directory.settings(event.place);
     return settings.answers === 'all';
   }
@@ -177,7 +193,8 @@ export class ChatBot {
 
   async #updateOf(event: ChatEvent): Promise<IncomingUpdate> {
     const { settings } = await this.#desk.directory.settings(event.place);
-    if (event.type === 'message' && settings.overlap === 'drop' && this.#desk.running.isRunning(event.place.key)) this.#dropped.add(event.id);
+    const late = event.type === 'message' && settings.overlap === 'drop' && this.#desk.running.isRunning(event.place.key);
+    if (late && !this.#gatherer.continues(event)) this.#dropped.add(event.id);
     return {
       platform: event.place.platform,
       updateId: event.id,
@@ -193,10 +210,9 @@ export class ChatBot {
     const aside = `${key}#aside`;
     switch (event.type) {
       case 'message':
-        if (this.#dropped.has(event.id)) return aside;
-        return event.albumId === undefined ? key : `${key}#album:${event.messageId}`;
+        return this.#dropped.has(event.id) ? aside : key;
       case 'command':
-        return findCommand(event.command)?.urgent ? aside : key;
+        return findCommand(event.command)?.urgent && event.albumId === undefined ? aside : key;
       case 'button':
         return event.action === 'again' ? key : aside;
       case 'reaction':
@@ -215,7 +231,7 @@ export class ChatBot {
     if (event.type === 'command' && (event.command === 'stop' || event.command === 'reset')) {
       if (running.interrupt(key, 'stopped')) running.noteStopped(event.id);
     } else if (event.type === 'edit') running.interrupt(key, 'edited', event.message.messageId);
-    else if (event.type === 'message' && event.albumId === undefined && running.isRunning(key)) {
+    else if (event.type === 'message' && running.isRunning(key) && (await this.#isAddressed(event))) {
       const { settings } = await this.#desk.directory.settings(event.place);
       if (settings.overlap === 'supersede') running.interrupt(key, 'superseded');
     }
@@ -266,32 +282,49 @@ export class ChatBot {
   async #work(claim: ClaimedUpdate): Promise<void> {
     const { store, log, times, running } = this.#desk;
     const { inbox } = store;
-    const event = claim.payload as unknown as ChatEvent;
+    const head = claim.payload as unknown as ChatEvent;
     const heartbeat = setInterval(() => void inbox.extend(claim, times.leaseMs).catch(() => {}), times.leaseMs / 3);
     let scene: Scene | null = null;
+    let joined: readonly string[] = [];
     try {
+      const gathered = await this.#gather(claim, head);
+      ({ joined } = gathered);
+      const { event } = gathered;
       scene = await makeScene(this.#desk, event, claim.attempt);
-      const outgoing = await this.#handle(scene, event);
+      let outgoing: readonly OutgoingMessage[] = await this.#handle(scene, event);
       // A platform that shows "thinking" must be given something to show.
       const silent = outgoing.length === 0 && 'via' in event && event.via !== undefined && event.type !== 'button';
-      await inbox.complete(claim, silent ? sendReply(scene, sentence(scene.locale, speak(scene, 'answer.stopped'))) : outgoing);
+      if (silent) outgoing = sendReply(scene, sentence(scene.locale, speak(scene, 'answer.stopped')));
+      if (claim.receivedAt < this.#openedAt) outgoing = await withoutNotice(scene, outgoing);
+      await inbox.complete(claim, outgoing, joined);
       scene.delivery.wake();
     } catch (error) {
-      await this.#failed(claim, scene, error).catch((inner: unknown) => log.error({ err: inner, update: claim.updateId }, 'the inbox could not be written'));
+      await this.#failed(claim, scene, joined, error).catch((inner: unknown) => log.error({ err: inner, update: claim.updateId }, 'the inbox could not be written'));
     } finally {
       clearInterval(heartbeat);
-      running.forgetArrival(event.place.key, event.id);
-      this.#dropped.delete(event.id);
+      if (isTurn(head) && claim.lane === head.place.key) {
+        this.#gatherer.end(head.place.key);
+        running.forgetGrowth(head.place.key);
+      }
+      running.forgetArrival(head.place.key, head.id);
+      this.#dropped.delete(head.id);
     }
+  }
+
+  /** The event with the others that are one turn with it. */
+  async #gather(claim: ClaimedUpdate, head: ChatEvent): Promise<Omit<Gathered, 'event'> & { readonly event: ChatEvent }> {
+    if (!isTurn(head) || claim.lane !== head.place.key) return { event: head, joined: [] };
+    const gathered = await this.#gatherer.gather(claim, head);
+    this.#desk.running.joinArrivals(head.place.key, head.id, gathered.joined);
+    return gathered;
   }
 
   async #handle(scene: Scene, event: ChatEvent): Promise<OutgoingMessage[]> {
     switch (event.type) {
       case 'message':
-        if (this.#dropped.has(event.id)) return sendReply(scene, sentence(scene.locale, speak(scene, 'busy.drop')), { replyTo: event.messageId });
-        if (event.albumId === undefined) return handleMessage(this.#desk, scene, event);
-        await this.accept([await this.#albums.add(event)]);
-        return [];
+        if (!(await this.#isAddressed(event))) return [];
+        if (this.#dropped.has(event.id)) return this.#tellDropped(scene, event);
+        return handleMessage(this.#desk, scene, event);
       case 'edit':
         return handleEdit(this.#desk, scene, event);
       case 'delete':
@@ -307,10 +340,18 @@ export class ChatBot {
     }
   }
 
-  async #failed(claim: ClaimedUpdate, scene: Scene | null, error: unknown): Promise<void> {
+  /** Once for all pictures of an album. */
+  #tellDropped(scene: Scene, event: MessageEvent): OutgoingMessage[] {
+    const key = event.albumId === undefined ? scene.key : `${scene.place.key}:dropped:${event.albumId}`;
+    return sendReply(scene, sentence(scene.locale, speak(scene, 'busy.drop')), { key, replyTo: event.messageId });
+  }
+
+  async #failed(claim: ClaimedUpdate, scene: Scene | null, joined: readonly string[], error: unknown): Promise<void> {
     const { store, log } = this.#desk;
-    if (error instanceof Interrupted && error.why === 'shutdown') {
-      if (scene) await this.#tellRestart(scene);
+    if (error instanceof Interrupted && isTakenUpAgain(error.why)) {
+      // Counted when it goes on at once, so that limits count the question only once.
+      if (error.why === 'joined') return void (await store.inbox.fail(claim, error.why, { retryInMs: 0 }));
+      if (scene) await tellRestart(this.#desk, scene);
       await store.inbox.release(claim);
       return;
     }
@@ -318,45 +359,18 @@ export class ChatBot {
     const id = randomUUID().slice(0, 8);
     const facts = { code, errorId: id, update: claim.updateId, attempt: claim.attempt };
     // What has words for the person is told at once; what may pass by itself is tried again first.
-    const told = error instanceof FromageError && error.userMessage !== undefined;
+    const told = hasWords(error);
     if (told) log.info(facts, 'an event was answered with an excuse');
     else log.error({ err: error, ...facts }, 'an event could not be worked off');
     if (error instanceof FromageError && error.retryable && (!told || code.startsWith('ENGINE_')) && claim.attempt < 4) {
       await store.inbox.fail(claim, code, { retryInMs: 1_000 * 2 ** (claim.attempt - 1), maxAttempts: 5 });
       return;
     }
-    if (!scene || !(await store.inbox.complete(claim, this.#apology(scene, error, id)))) {
+    if (!scene || !(await store.inbox.complete(claim, apology(scene, error, id), joined))) {
       await store.inbox.fail(claim, code, claim.attempt < 3 ? { retryInMs: 2_000 } : {});
       return;
     }
     scene.delivery.wake();
-  }
-
-  #apology(scene: Scene, error: unknown, id: string): OutgoingMessage[] {
-    const { event } = scene;
-    if (event.type === 'reaction' || event.type === 'delete') return [];
-    // Errors speak English; where there is a sentence of our own, it is said in the person's language.
-    const own = error instanceof FromageError ? ownWords[error.code] : undefined;
-    const said = error instanceof FromageError ? error.userMessage : undefined;
-    const text = own ? speak(scene, own) : (said ?? speak(scene, 'error.general', { id }));
-    const replyTo = 'messageId' in event ? event.messageId : undefined;
-    return sendReply(scene, sentence(scene.locale, text, { quiet: true }), { key: `${scene.key}:sorry`, ...(replyTo === undefined ? {} : { replyTo }) });
-  }
-
-  /** The notice takes the place of the preview; the answer will take its place after the restart. */
-  async #tellRestart(scene: Scene): Promise<void> {
-    const { event, delivery } = scene;
-    if (event.type !== 'message' && event.type !== 'edit' && event.type !== 'command') return;
-    const reply = sentence(scene.locale, speak(scene, 'busy.restarting'));
-    const key = `${scene.key}${previewSuffix}`;
-    const shown = await this.#desk.store.outbox.find(key);
-    const [unit] = scene.platform.render(reply);
-    if (shown?.state === 'sent' && shown.messageIds[0] !== undefined && unit) {
-      await scene.platform.edit(targetOf(scene), shown.messageIds[0], unit, async () => null).catch(() => {});
-      return;
-    }
-    const [row] = sendReply(scene, reply, event.type === 'message' ? { replyTo: event.messageId } : {});
-    if (row) await delivery.deliverNow({ ...row, key }, AbortSignal.timeout(2_000));
   }
 }
 

@@ -4,23 +4,34 @@ import type { OutgoingMessage } from './contracts.ts';
 import { chatTenant, type Desk, type Scene, sendReply, speak } from './desk.ts';
 import { takeIn } from './intake.ts';
 import { sentence } from './reply.ts';
+import type { GalleryAdmin } from './services.ts';
 import type { CommandEvent } from './types.ts';
 
 const never = new AbortController().signal;
 
-/** The picture a command is about: its own, that of the message replied to, else null. Or the sentence that says what went wrong. */
-async function pictureOf(desk: Desk, scene: Scene, event: CommandEvent): Promise<{ bytes: Uint8Array; hash: string } | { failed: string } | null> {
-  const [ref] = [...event.pictures, ...(event.replyTo?.pictures ?? [])];
-  if (ref) {
-    const [result] = await takeIn([ref], scene.user.id, never, {
-      fetchPicture: (picture, signal) => scene.platform.fetchPicture(picture, signal),
-      sanitize: desk.sanitize,
-      files: desk.store.files,
-    });
-    if (!result?.ok) return { failed: speak(scene, result?.failed ?? 'picture.gone') };
+type Taken = { readonly bytes: Uint8Array; readonly hash: string } | { readonly failed: string };
+
+/** The pictures a command is about: its own (an album has several), else those of the message replied to. Of each that failed the sentence that says why. */
+async function picturesOf(desk: Desk, scene: Scene, event: CommandEvent): Promise<Taken[]> {
+  const refs = event.pictures.length > 0 ? event.pictures : (event.replyTo?.pictures ?? []);
+  if (refs.length === 0) {
+    const shown = await shownPicture(desk, scene, event);
+    return shown ? [shown] : [];
+  }
+  const results = await takeIn(refs, scene.user.id, never, {
+    fetchPicture: (picture, signal) => scene.platform.fetchPicture(picture, signal),
+    sanitize: desk.sanitize,
+    files: desk.store.files,
+  });
+  return Promise.all(results.map(async (result): Promise<Taken> => {
+    if (!result.ok) return { failed: speak(scene, result.failed) };
     const bytes = await desk.store.files.get(result.file.hash);
     return bytes ? { bytes, hash: result.file.hash } : { failed: speak(scene, 'picture.gone') };
-  }
+  }));
+}
+
+/** The picture of the message replied to, where the conversation knows it. */
+async function shownPicture(desk: Desk, scene: Scene, event: CommandEvent): Promise<{ bytes: Uint8Array; hash: string } | null> {
   if (!event.replyTo) return null;
   const turn = await desk.store.conversations.turnByMessage(scene.chat.id, event.replyTo.messageId);
   for (const part of turn?.parts ?? []) {
@@ -46,7 +57,7 @@ async function lastPicture(desk: Desk, scene: Scene): Promise<{ bytes: Uint8Arra
 }
 
 export async function similarCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
-  const given = await pictureOf(desk, scene, event);
+  const [given] = await picturesOf(desk, scene, event);
   if (given && 'failed' in given) return answer(scene, event, given.failed);
   const picture = given ?? (await lastPicture(desk, scene));
   if (!picture) return answer(scene, event, speak(scene, 'picture.needed'));
@@ -71,14 +82,20 @@ export async function learnCommand(desk: Desk, scene: Scene, event: CommandEvent
   return teach(desk, scene, event, event.options.caption?.trim() ?? '');
 }
 
-/** Puts a picture with its caption into this chat's gallery; `/gallery add` is the same. */
+/** Puts a picture, or each of an album, with its caption into this chat's gallery; `/gallery add` is the same. */
 export async function teach(desk: Desk, scene: Scene, event: CommandEvent, caption: string): Promise<OutgoingMessage[]> {
   const { galleryAdmin } = desk.services;
   if (!galleryAdmin) return answer(scene, event, speak(scene, 'refuse.notThere', { command: event.command }));
   if (caption === '') return answer(scene, event, speak(scene, 'learn.caption'));
-  const picture = await pictureOf(desk, scene, event);
-  if (!picture) return answer(scene, event, speak(scene, 'picture.needed'));
-  if ('failed' in picture) return answer(scene, event, picture.failed);
+  const pictures = await picturesOf(desk, scene, event);
+  if (pictures.length === 0) return answer(scene, event, speak(scene, 'picture.needed'));
+  const lines: string[] = [];
+  for (const picture of pictures) lines.push('failed' in picture ? picture.failed : await teachOne(desk, scene, galleryAdmin, picture, caption));
+  return answer(scene, event, lines.join('\n'));
+}
+
+/** @returns the sentence that says what became of it */
+async function teachOne(desk: Desk, scene: Scene, galleryAdmin: GalleryAdmin, picture: { bytes: Uint8Array; hash: string }, caption: string): Promise<string> {
   const stat = await desk.store.files.stat(picture.hash);
   const learned = await galleryAdmin.learn({
     bytes: picture.bytes,
@@ -91,9 +108,8 @@ export async function teach(desk: Desk, scene: Scene, event: CommandEvent, capti
     userId: scene.user.id,
     tenant: chatTenant(scene.place),
   });
-  if (learned.outcome === 'denied') return answer(scene, event, speak(scene, 'learn.denied'));
-  const key = learned.outcome === 'known' ? 'learn.known' : 'learn.added';
-  return answer(scene, event, speak(scene, key, { id: learned.id, caption: caption.slice(0, 100) }));
+  if (learned.outcome === 'denied') return speak(scene, 'learn.denied');
+  return speak(scene, learned.outcome === 'known' ? 'learn.known' : 'learn.added', { id: learned.id, caption: caption.slice(0, 100) });
 }
 
 export async function unlearnCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {

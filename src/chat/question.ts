@@ -11,12 +11,14 @@ import type { OutUnit } from './platform.ts';
 import { Preview, type PreviewMessage, stableHash } from './preview.ts';
 import { asksForAnother, buildPrompt } from './prompt.ts';
 import { answerReply, replyParts, sentence, turnPartsOf } from './reply.ts';
-import { Interrupted, type RunningAnswer } from './running.ts';
+import { Interrupted, isTakenUpAgain, type RunningAnswer } from './running.ts';
 import type { AnswerPart, ComposedAnswer, PictureRef, QuotedMessage } from './types.ts';
 
 /** A question as a message, a command or an edit brings it. */
 export interface Question {
   readonly messageId: string | null;
+  /** All messages that are this question, when they are several. */
+  readonly messageIds?: readonly string[];
   readonly text: string;
   readonly pictures: readonly PictureRef[];
   readonly replyTo?: QuotedMessage;
@@ -50,10 +52,8 @@ export async function handleQuestion(desk: Desk, scene: Scene, question: Questio
     if (taken.parts.length === 0) {
       return sendReply(scene, sentence(scene.locale, taken.note ?? speak(scene, 'help.intro')), { ...(replyTo === undefined ? {} : { replyTo }) });
     }
-    const turn = await desk.store.conversations.appendTurn(conversation.id, {
-      role: 'user', authorId: scene.user.id, parts: taken.parts, key: scene.key,
-      ...(question.messageId === null ? {} : { messageIds: [question.messageId] }),
-    });
+    const turn = await keepTurn(desk, scene, conversation, question, taken.parts);
+    if (running.controller.signal.aborted) throw running.controller.signal.reason;
     if (scene.settings.overlap === 'supersede' && desk.running.isOutdated(scene.place.key, scene.event.id)) return [];
     const note = taken.note === null ? [] : sendReply(scene, sentence(scene.locale, taken.note), { key: `${scene.key}:note` });
     const answer = await answerTurn(desk, scene, conversation, turn, running, {
@@ -63,12 +63,22 @@ export async function handleQuestion(desk: Desk, scene: Scene, question: Questio
     });
     return [...note, ...answer];
   } catch (error) {
-    if (error instanceof Interrupted && error.why !== 'shutdown') return [];
+    if (error instanceof Interrupted && !isTakenUpAgain(error.why)) return [];
     throw error;
   } finally {
     stopTyping();
     desk.running.end(scene.place.key, running);
   }
+}
+
+/** The question's turn; one that is taken up again with more parts gets them. */
+async function keepTurn(desk: Desk, scene: Scene, conversation: Conversation, question: Question, parts: readonly TurnPart[]): Promise<Turn> {
+  const { conversations } = desk.store;
+  const messageIds = question.messageIds ?? (question.messageId === null ? [] : [question.messageId]);
+  const turn = await conversations.appendTurn(conversation.id, { role: 'user', authorId: scene.user.id, parts, key: scene.key, messageIds });
+  if (messageIds.length < 2 || turn.parts.length === parts.length) return turn;
+  await conversations.bindMessages(scene.chat.id, turn.id, messageIds);
+  return (await conversations.editTurn(turn.id, parts)) ?? turn;
 }
 
 /** Pictures first, then words: so the adapters were trained. What was replied to stands before both. */
@@ -93,7 +103,7 @@ export async function partsOf(desk: Desk, scene: Scene, question: Question, sign
   };
   if (question.replyTo) {
     const { replyTo } = question;
-    const known = await desk.store.conversations.turnByMessage(scene.chat.id, replyTo.messageId);
+    const known = replyTo.forwarded ? null : await desk.store.conversations.turnByMessage(scene.chat.id, replyTo.messageId);
     const last = known && (await desk.store.conversations.turns(known.conversationId, 1)).at(-1);
     // What stands right before the question need not be said again.
     if (!known || last?.id !== known.id) {
@@ -216,7 +226,7 @@ async function compose(desk: Desk, scene: Scene, conversation: Conversation, que
 async function finish(desk: Desk, scene: Scene, conversation: Conversation, question: Turn, composed: ComposedAnswer, preview: Preview, wish: AnswerWish): Promise<OutgoingMessage[]> {
   if (composed.reason === 'cancelled') {
     const why = preview.interruption;
-    if (why === 'edited' || why === 'deleted' || why === 'shutdown' || (why === 'superseded' && composed.parts.length === 0)) throw new Interrupted(why);
+    if (why === 'edited' || why === 'deleted' || (why !== null && isTakenUpAgain(why)) || (why === 'superseded' && composed.parts.length === 0)) throw new Interrupted(why);
   }
   const saved = await saveAnswer(desk, scene, conversation, question, composed);
   const units = scene.platform.render(answerReply(composed, saved.id, scene.locale));
@@ -269,7 +279,7 @@ export function layOut(scene: Scene, units: readonly OutUnit[], standing: Standi
 async function interrupted(scene: Scene, preview: Preview, reason: unknown, wish: AnswerWish): Promise<OutgoingMessage[]> {
   const why = reason instanceof Interrupted ? reason.why : 'stopped';
   const shown: PreviewMessage | null = await preview.settle();
-  if (why === 'shutdown') throw reason;
+  if (isTakenUpAgain(why)) throw reason;
   if (why === 'stopped') {
     const reply = sentence(scene.locale, speak(scene, 'answer.stopped'));
     const unit = scene.platform.render(reply)[0];

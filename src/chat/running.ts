@@ -1,8 +1,11 @@
 // The answers that are being made right now, by conversation, so that /stop, an edited or deleted
 // question, a newer message or the end of the process can interrupt them.
 
-/** `stopped` and `superseded` keep what was said so far; the others drop it. */
-export type Interruption = 'stopped' | 'edited' | 'deleted' | 'superseded' | 'shutdown';
+/**
+ * `stopped` and `superseded` keep what was said so far; the others drop it. After `joined` (the question
+ * has another part) and `shutdown` the question is taken up again.
+ */
+export type Interruption = 'stopped' | 'edited' | 'deleted' | 'superseded' | 'joined' | 'shutdown';
 
 /** The reason with which an answer's signal aborts. */
 export class Interrupted extends Error {
@@ -13,6 +16,11 @@ export class Interrupted extends Error {
     this.name = 'Interrupted';
     this.why = why;
   }
+}
+
+/** True when the event is not done with: it goes back to the inbox. */
+export function isTakenUpAgain(why: Interruption): boolean {
+  return why === 'joined' || why === 'shutdown';
 }
 
 export interface RunningAnswer {
@@ -26,10 +34,17 @@ export class RunningAnswers {
   readonly #newest = new Map<string, string>();
   /** Commands by event id that found something to stop. */
   readonly #stoppers = new Set<string>();
-  #closing = false;
+  /** Questions that got another part before their answer began: message id by conversation. */
+  readonly #growing = new Map<string, string>();
+  readonly #closing = new AbortController();
 
   get count(): number {
     return this.#byPlace.size;
+  }
+
+  /** Aborts when the process ends. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
   }
 
   isRunning(placeKey: string): boolean {
@@ -39,7 +54,8 @@ export class RunningAnswers {
   begin(placeKey: string, messageId: string | null): RunningAnswer {
     const answer = { messageId, controller: new AbortController() };
     this.#byPlace.set(placeKey, answer);
-    if (this.#closing) answer.controller.abort(new Interrupted('shutdown'));
+    if (messageId !== null && this.#growing.get(placeKey) === messageId) answer.controller.abort(new Interrupted('joined'));
+    if (this.closing.aborted) answer.controller.abort(new Interrupted('shutdown'));
     return answer;
   }
 
@@ -58,12 +74,27 @@ export class RunningAnswers {
 
   /** From now on every answer, also one that begins later, ends at once. */
   interruptAll(): void {
-    this.#closing = true;
+    this.#closing.abort();
     for (const answer of this.#byPlace.values()) answer.controller.abort(new Interrupted('shutdown'));
+  }
+
+  /** The question that this conversation is at has another part; its answer begins anew, also one that has not begun. */
+  grow(placeKey: string, messageId: string): void {
+    if (!this.interrupt(placeKey, 'joined', messageId)) this.#growing.set(placeKey, messageId);
+  }
+
+  forgetGrowth(placeKey: string): void {
+    this.#growing.delete(placeKey);
   }
 
   noteArrival(placeKey: string, eventId: string): void {
     this.#newest.set(placeKey, eventId);
+  }
+
+  /** Several arrivals are one question now. */
+  joinArrivals(placeKey: string, eventId: string, joined: readonly string[]): void {
+    const newest = this.#newest.get(placeKey);
+    if (newest !== undefined && joined.includes(newest)) this.#newest.set(placeKey, eventId);
   }
 
   /** True when a newer message of this conversation waits. */

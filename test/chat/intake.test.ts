@@ -1,15 +1,13 @@
-// The door for pictures, the gathering of albums, and the prompt that is made of them.
+// The door for pictures, and the prompt that is made of them.
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { AlbumCollector, joinAlbum } from '../../src/chat/albums.ts';
 import { commandTable } from '../../src/chat/commands.ts';
 import type { StoredFile, Turn } from '../../src/chat/contracts.ts';
 import { downloadPicture, isAllowedUrl, parseAllowedHost, takeIn } from '../../src/chat/intake.ts';
 import { asksForAnother, buildPrompt, showRequest } from '../../src/chat/prompt.ts';
-import type { MessageEvent } from '../../src/chat/types.ts';
 import { FromageError } from '../../src/errors.ts';
 
 let server: Server | null = null;
@@ -116,34 +114,6 @@ describe('taking in', () => {
     const flaky = { fetchPicture: async () => { if (tries++ === 0) throw new FromageError({ code: 'INTAKE_FAILED', what: 'x', retryable: true }); return Buffer.from('x'); }, sanitize: async (bytes: Uint8Array) => ({ bytes, mimeType: 'image/png', width: 1, height: 1 }) };
     expect(await takeIn([ref('a')], 'u', signal, { ...flaky, files: { put: async () => stored('h') } })).toMatchObject([{ ok: true }]);
     await expect(takeIn([ref('a')], 'u', signal, { ...flaky, files: { put: async () => { throw new FromageError({ code: 'STORE_DISK_FULL', what: 'x' }); } } })).rejects.toMatchObject({ code: 'STORE_DISK_FULL' });
-  });
-});
-
-describe('albums', () => {
-  const item = (messageId: string, text = '', addressed: MessageEvent['addressed'] = 'none'): MessageEvent => ({
-    type: 'message', id: `message:${messageId}`, place: { platform: 'telegram', key: 'telegram:1', chat: 'telegram:1', isPrivate: false, native: {} },
-    author: { id: 'telegram:1', name: '', chatAdmin: false }, at: 0, messageId, text, pictures: [{ key: messageId, handle: messageId }], addressed, albumId: 'g',
-  });
-
-  test('any order gives one message with the pictures in theirs', () => {
-    const joined = joinAlbum([item('10'), item('9', 'look', 'mention'), item('11')]);
-    expect(joined.pictures.map(({ key }) => key)).toEqual(['9', '10', '11']);
-    expect(joined).toMatchObject({ text: 'look', addressed: 'mention', messageId: '9', id: 'album:telegram:1:g' });
-    expect(joined.albumId).toBeUndefined();
-  });
-
-  test('is complete after a silence, after ten, or at the latest after its time', async () => {
-    const collector = new AlbumCollector({ quietMs: 60, maxMs: 150 });
-    const first = collector.add(item('1'));
-    expect(await first).toBe(await collector.add(item('1')).then(() => first));
-    const ten = Array.from({ length: 10 }, (_, i) => collector.add(item(String(20 + i))));
-    expect((await ten[0]!).pictures).toHaveLength(10);
-    const started = Date.now();
-    const slow = collector.add(item('40'));
-    const feed = setInterval(() => void collector.add(item(String(41 + Math.random()))), 20);
-    await slow;
-    clearInterval(feed);
-    expect(Date.now() - started).toBeLessThan(600);
   });
 });
 
