@@ -7,6 +7,7 @@ import { meanReciprocalRank, medianRank, ndcg, rankAmong, recallAtK } from '../.
 import { repetition } from '../../src/evaluation/metrics/repetition.ts';
 import { rougeL } from '../../src/evaluation/metrics/rouge.ts';
 import { createTfIdf } from '../../src/evaluation/metrics/tf-idf.ts';
+import { ptbWords } from '../../src/evaluation/metrics/ptb-words.ts';
 import { contentWords, wordsOf } from '../../src/evaluation/metrics/words.ts';
 
 const words = (text: string) => text.split(' ');
@@ -52,6 +53,24 @@ describe('captions', () => {
   test('words are lower-case, without punctuation, clitics apart', () => {
     expect(wordsOf("A man's T-shirt isn't red, 'tis blue .")).toEqual(['a', 'man', "'s", 't-shirt', 'is', "n't", 'red', 'tis', 'blue']);
     expect(contentWords("A man's dog is on the grass")).toEqual(['man', 'dog', 'grass']);
+  });
+
+  // As pycocoevalcap 1.2 gives them with Java's PTBTokenizer.
+  test.each([
+    ["A man's T-shirt isn't red, 'tis blue .", "a man 's t-shirt is n't red 't is blue"],
+    ['brown , white , and black ( respectively ) play', 'brown white and black -lrb- respectively -rrb- play'],
+    ['in Washington D.C.', 'in washington d.c.'],
+    ['10 a.m. and 5 p.m. with Mr. Potato, Jr.', '10 a.m. and 5 p.m. with mr. potato jr.'],
+    ['he says no. Race dog # 2, no. 5', 'he says no race dog # 2 no. 5'],
+    ['a avrovulcan.com hat at http://a.com/b?c=d', 'a avrovulcan.com hat at http://a.com/b?c=d'],
+    ['pink , blue & black board of R&B at AT&T and b&w', 'pink blue & black board of r&b at at&t and b & w'],
+    ["a slip 'n' slide of the '90s, the 90's", "a slip 'n' slide of the '90s the 90 's"],
+    ["We cannot see the dogs' toys, an ant 's-eye-view and a dog's-eye one", "we can not see the dogs toys an ant 's eye-view and a dog 's eye one"],
+    ['1,000 people at 5:30 for $ 5.00, 50% , 3/4 of a 10-year-old man/woman', '1,000 people at 5:30 for $ 5.00 50 % 3/4 of a 10-year-old man/woman'],
+    ['what?! yes!! no! -- "hello" ... [x]; it’s – over', "what ?! yes !! no hello -lsb- x -rsb- it 's over"],
+    ["o'brien ma'am y'all they've I'd don't", "o'brien ma'am y' all they 've i 'd do n't"],
+  ])('%j has the words of the reference’s tokenizer', (caption, expected) => {
+    expect(ptbWords(caption).join(' ')).toBe(expected);
   });
 
   test('BLEU of one caption with five, three and one matches', () => {

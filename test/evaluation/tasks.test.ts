@@ -150,6 +150,13 @@ describe('visdial', () => {
     expect(textOf(engine.embedded[1]!)).toBe('Q: what colour is the door? A: it is green. Q: is it a bright day? A: no.');
   });
 
+  test('pictures are found by the product with their own length, as in the reference', async () => {
+    const dialogues = await readVisdial(fixture('visdial_1.0_val.json'), undefined);
+    // Red asks: 1 of the red picture against 2 of the yellow one, whose cosine of 0.71 is the smaller one. Green: 2 of the yellow, 0 of the red.
+    const { ranks } = await evaluateVisdial(colourEngine(), dialogues, new Map([[11, Float32Array.of(1, 0, 0)], [12, Float32Array.of(2, 2, 0)]]));
+    expect(ranks.text_to_image.ranks).toEqual([2, 1]);
+  });
+
   test('in chat the dialogue asks as it is', async () => {
     const engine = colourEngine();
     const dialogues = await readVisdial(fixture('visdial_1.0_val.json'), undefined, 1);

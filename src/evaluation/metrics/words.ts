@@ -1,5 +1,5 @@
-// A caption as words, near enough to the Penn Treebank tokenizer that the field's caption metrics use:
-// lower case, clitics apart, punctuation dropped, hyphenated words whole.
+// A text as words that carry meaning: lower case, clitics apart, punctuation dropped, hyphenated words whole.
+// (Caption metrics count the field's own words: ptb-words.ts.)
 
 const clitics = /(n't|'s|'re|'ve|'ll|'d|'m)$/;
 /** Words that stand in almost every caption and tell nothing of a picture. */

@@ -11,6 +11,7 @@ import { ciderD } from '../metrics/cider.ts';
 import { wordOverlap } from '../metrics/overlap.ts';
 import { mean } from '../metrics/ranking.ts';
 import { rougeL } from '../metrics/rouge.ts';
+import { ptbWords } from '../metrics/ptb-words.ts';
 import { contentWords, wordsOf } from '../metrics/words.ts';
 import type { CaptionedPicture, EvaluationOptions, Intervals } from '../types.ts';
 
@@ -76,8 +77,9 @@ export async function evaluateCaptioning(engine: Engine, pictures: readonly Capt
 
 /** Figures of captions that are there already, e.g. another program's. */
 export function judgeCaptions(captions: readonly string[], pictures: readonly Pick<CaptionedPicture, 'id' | 'captions'>[], options: EvaluationOptions = {}): CaptioningResult {
-  const words = captions.map(wordsOf);
-  const references = pictures.map(({ captions: own }) => own.map(wordsOf));
+  const words = captions.map(ptbWords);
+  const references = pictures.map(({ captions: own }) => own.map(ptbWords));
+  const plainReferences = pictures.map(({ captions: own }) => own.map(wordsOf));
   const { scores, counts, rouge, cider } = score(words, references);
   const interval = (values: readonly number[]) => intervalOf(values, undefined, options);
   const { low, high } = bootstrapInterval(counts.length, (drawn) => bleu(Array.from(drawn, (i) => counts[i]!))[3], resampling(options));
@@ -85,8 +87,8 @@ export function judgeCaptions(captions: readonly string[], pictures: readonly Pi
     figures: {
       ...scores,
       intervals: { bleu4: [percent(low), percent(high)], rouge_l: interval(rouge), cider: interval(cider) },
-      word_overlap: overlapFigures(wordOverlap(words, references)),
-      content_word_overlap: overlapFigures(wordOverlap(captions.map(contentWords), references)),
+      word_overlap: overlapFigures(wordOverlap(captions.map(wordsOf), plainReferences)),
+      content_word_overlap: overlapFigures(wordOverlap(captions.map(contentWords), plainReferences)),
       mean_words: rounded(mean(words.map(({ length }) => length)), 1),
       distinct_captions: new Set(captions).size,
       n_images: pictures.length,
