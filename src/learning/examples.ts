@@ -59,30 +59,42 @@ export interface TaughtFeedback {
   readonly lesson: Lesson;
 }
 
-/** @param personWeight bound of the weights of one person together */
-export function feedbackRows(taught: readonly TaughtFeedback[], options: { readonly heldOutShare: number; readonly personWeight: number }): TrainRow[] {
-  const counts = new Map<string, number>();
-  for (const { allowed } of taught) counts.set(allowed.row.userId, (counts.get(allowed.row.userId) ?? 0) + 1);
+const aboutAskersPicture: ReadonlySet<Lesson['kind']> = new Set(['caption', 'unlikelihood']);
+
+/** Rows of equal weight; `boundPeople` gives them theirs. */
+export function feedbackRows(taught: readonly TaughtFeedback[], heldOutShare: number): TrainRow[] {
+  const answersOf = (kinds: ReadonlySet<Lesson['kind']>): ReadonlySet<string> => new Set(taught.filter(({ lesson }) => kinds.has(lesson.kind)).map(({ allowed }) => allowed.row.answerId));
+  const describing = answersOf(aboutAskersPicture);
+  const saying = answersOf(new Set([...aboutAskersPicture, 'talk']));
   const rows: TrainRow[] = [];
   const asked = new Set<string>();
   for (const { allowed, lesson } of taught) {
     const { row, question, picture, answer } = allowed;
-    const split = splitOf(row.answerId, options.heldOutShare);
+    const split = splitOf(row.answerId, heldOutShare);
     const from = (granted: Granted<unknown>, origin: string): Provenance => ({ userId: granted.userId, consentId: granted.consentId, platform: row.platform, chatId: row.chatId, answerId: row.answerId, origin, contentClass: 'safe' });
     // What the asker said and sent, and what it was answered, once per answer: votes of others join it by the answer's id.
     if (!asked.has(row.answerId)) {
       asked.add(row.answerId);
-      const saidAnswer = answer !== null && (lesson.kind === 'caption' || lesson.kind === 'unlikelihood' || lesson.kind === 'talk') ? { answer } : null;
+      const saidAnswer = answer !== null && saying.has(row.answerId) ? { answer } : null;
       if (question !== null) rows.push({ kind: 'question', split, weight: 0, text: question.value, imageHash: null, pictureId: null, extra: saidAnswer, provenance: from(question, 'question') });
-      if (picture !== null && (lesson.kind === 'caption' || lesson.kind === 'unlikelihood')) rows.push({ kind: 'picture', split, weight: 0, text: null, imageHash: picture.value, pictureId: null, extra: null, provenance: from(picture, 'question') });
+      if (picture !== null && describing.has(row.answerId)) rows.push({ kind: 'picture', split, weight: 0, text: null, imageHash: picture.value, pictureId: null, extra: null, provenance: from(picture, 'question') });
     }
-    const weight = Math.min(1, options.personWeight / (counts.get(row.userId) ?? 1));
     const origin = row.corrections.length > 0 ? 'correction' : 'vote';
     const text = lesson.kind === 'caption' && lesson.text !== null ? lesson.text : null;
     // A correction in words is used by the consent to use text.
     const provenance = from(text !== null && allowed.correction !== null ? allowed.correction : allowed.vote, origin);
     const pictureId = 'pictureId' in lesson ? lesson.pictureId : null;
-    rows.push({ kind: lesson.kind, split, weight, text, imageHash: null, pictureId, extra: 'rejected' in lesson && lesson.rejected.length > 0 ? { rejected: [...lesson.rejected] } : null, provenance });
+    rows.push({ kind: lesson.kind, split, weight: 1, text, imageHash: null, pictureId, extra: 'rejected' in lesson && lesson.rejected.length > 0 ? { rejected: [...lesson.rejected] } : null, provenance });
   }
   return rows;
+}
+
+/** All examples of one person together, feedback and captions, weigh at most `personWeight`. */
+export function boundPeople(rows: readonly TrainRow[], personWeight: number): TrainRow[] {
+  const counts = new Map<string, number>();
+  for (const { weight, provenance: { userId } } of rows) if (weight > 0 && userId !== null) counts.set(userId, (counts.get(userId) ?? 0) + 1);
+  return rows.map((row) => {
+    const count = counts.get(row.provenance.userId ?? '');
+    return row.weight > 0 && count !== undefined ? { ...row, weight: Math.min(row.weight, personWeight / count) } : row;
+  });
 }

@@ -4,7 +4,7 @@ import type { Picture } from '../retrieval/types.ts';
 import { everybody, type Gallery } from '../retrieval/types.ts';
 import { allowFeedback } from './consent.ts';
 import type { FeedbackRow, TrainRow, TrainSet } from './contracts.ts';
-import { feedbackRows, lessonOf, splitOf, type TaughtFeedback } from './examples.ts';
+import { boundPeople, feedbackRows, lessonOf, splitOf, type TaughtFeedback } from './examples.ts';
 import { Permissions } from './permissions.ts';
 import type { LearningSettings } from './settings.ts';
 import type { LearningStores } from './stores.ts';
@@ -53,10 +53,11 @@ export async function takeSnapshot({ store, gallery, settings, since }: Snapshot
     else if ('pictureId' in lesson && !(await pictures.may(lesson.pictureId))) leave('its picture is gone or may not be used');
     else taught.push({ allowed, lesson });
   }
-  const rows = feedbackRows(taught, { heldOutShare: settings.heldOutShare, personWeight: settings.personWeight });
-  const named = new Set(rows.flatMap(({ pictureId, extra }) => [...(pictureId === null ? [] : [pictureId]), ...rejectedOf(extra)]));
-  const captions = await captionRows(store, permissions, settings, pictures, named);
-  rows.push(...captions.rows, ...(await replayRows(gallery(), settings, new Set(captions.rows.map(({ pictureId }) => pictureId ?? '')))));
+  const own = feedbackRows(taught, settings.heldOutShare);
+  const named = new Set(own.flatMap(({ pictureId, extra }) => [...(pictureId === null ? [] : [pictureId]), ...rejectedOf(extra)]));
+  const captions = await captionRows(store, permissions, pictures, named);
+  const rows = boundPeople([...own, ...captions.rows], settings.personWeight);
+  rows.push(...(await replayRows(gallery(), settings, new Set(captions.rows.map(({ pictureId }) => pictureId ?? '')))));
   until = Math.max(until, captions.until);
   const lessons = rows.filter(({ kind }) => lessonKinds.has(kind));
   const counted = [...lessons, ...rows.filter(({ kind }) => kind === 'learn')];
@@ -145,7 +146,7 @@ class PictureCheck {
 }
 
 /** Captions given to /learn by people who consent, and those of the operator's pictures that were voted on. */
-async function captionRows(store: LearningStores, permissions: Permissions, settings: LearningSettings, pictures: PictureCheck, named: ReadonlySet<string>): Promise<{ rows: TrainRow[]; added: number[]; until: number }> {
+async function captionRows(store: LearningStores, permissions: Permissions, pictures: PictureCheck, named: ReadonlySet<string>): Promise<{ rows: TrainRow[]; added: number[]; until: number }> {
   const rows: TrainRow[] = [];
   const added: number[] = [];
   let until = 0;
@@ -165,7 +166,6 @@ async function captionRows(store: LearningStores, permissions: Permissions, sett
     after = page.at(-1)?.id;
     if (after === undefined) break;
   }
-  boundPeople(rows, settings.personWeight);
   for (const id of named) {
     const picture = await pictures.find(id);
     if (picture?.addedBy !== null) continue;
@@ -173,12 +173,6 @@ async function captionRows(store: LearningStores, permissions: Permissions, sett
     rows.push({ kind: 'gallery', split: 'train', weight: 0, text, imageHash: null, pictureId: id, extra: null, provenance: { ...basePlace, origin: 'gallery', contentClass: picture.contentClass } });
   }
   return { rows, added, until };
-}
-
-function boundPeople(rows: TrainRow[], personWeight: number): void {
-  const counts = new Map<string | null, number>();
-  for (const { provenance } of rows) counts.set(provenance.userId, (counts.get(provenance.userId) ?? 0) + 1);
-  rows.forEach((row, i) => (rows[i] = { ...row, weight: Math.min(1, personWeight / (counts.get(row.provenance.userId) ?? 1)) }));
 }
 
 /** The gallery's own pictures by their captions: trained along against forgetting, or looked for by the gate. */

@@ -108,6 +108,13 @@ test('one example per person and answer; a person weighs at most the bound; 🔁
   const { rows } = await snapshot({ personWeight: 0.5 });
   expect(of(rows, corrected).filter(({ kind }) => kind !== 'question')).toMatchObject([{ kind: 'positive', pictureId: cat, extra: { rejected: [a, b] }, provenance: { origin: 'correction' }, weight: 0.25 }]);
   expect(of(rows, changed).filter(({ kind }) => kind !== 'question')).toMatchObject([{ kind: 'positive', pictureId: a, weight: 0.25 }]);
+  // A caption of the same person's comes under the same bound.
+  await world.store.consents.grant(person.user.id, 'train-pictures', person.chatId);
+  const row = (await world.store.pictures.get(a))!;
+  await world.store.pictures.add([{ ...row, id: '00000000-0000-4000-8000-000000000098', tenant: 'chat:telegram:105', caption: 'zq mine', alt: 'x', addedBy: person.user.id }]);
+  const three = (await snapshot({ personWeight: 0.6 })).rows.filter(({ weight, provenance }) => weight > 0 && provenance.userId === person.user.id);
+  expect(three.map(({ kind }) => kind).sort()).toEqual(['learn', 'positive', 'positive']);
+  for (const { weight } of three) expect(weight).toBeCloseTo(0.2);
   const known = new Set(world.pictures.map((id) => `gallery ${id}`));
   const examples = trainingSources(lessonsOf(rows.map((row) => ({ ...row, split: 'train' }))), known, 0).flatMap((source) => source.examples);
   expect(examples).toContainEqual(expect.objectContaining({ request: 'zq show me my cat', rejected: [{ images: '', name: `gallery ${a}` }, { images: '', name: `gallery ${b}` }] }));
