@@ -90,6 +90,7 @@ export const trainConfigSchema = z.strictObject({
   batchSize: whole.default(180).describe('examples in a step'),
   retrievalBatchSize: whole.optional().describe('pairs for InfoNCE in a step; as many as captions, and the same ones, when absent'),
   microBatch: whole.default(16).describe('sequences of one run through the language model: bounds memory'),
+  recomputeLayers: z.number().int().nonnegative().default(0).describe('layers of the language model between two kept states; what lies between is computed again for the gradients: less memory, more time. 0 keeps everything'),
   concatProbability: fraction.default(0.5).describe('form plain: how often a batch is joined in pairs'),
   captionLossScale: z.number().nonnegative().default(1).describe('weight of the captioning loss'),
   retrievalLossScale: z.number().nonnegative().default(1).describe('weight of the retrieval losses'),
