@@ -78,6 +78,7 @@ export function registerCommands(program: Command): void {
     .option('--batch <n>', 'examples in a step', '16')
     .option('--length <n>', 'tokens of a caption with its begin token and [RET]', '24')
     .option('--visual-tokens <k>', 'visual tokens', '1')
+    .option('--recompute-layers <n>', 'layers between two kept states; 0 keeps everything', '0')
     .option('--rounds <n>', 'interleaved rounds; medians are reported', '5')
     .option('--json', 'only the JSON line')
     .action(async (options) => (await import('./commands/bench-train.ts')).benchTrain(options));

@@ -27,6 +27,8 @@ export interface BenchmarkOptions {
   readonly visualTokens: number;
   readonly visionHiddenSize: number;
   readonly rounds: number;
+  /** As in training; 0 keeps everything. */
+  readonly recomputeLayers: number;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -49,11 +51,11 @@ export interface BenchmarkResult {
 
 /** Rounds are interleaved, so that a busy machine slows all parts alike. */
 export async function benchmarkTraining(options: BenchmarkOptions): Promise<BenchmarkResult> {
-  const { batchSize, captionLength, visualTokens, visionHiddenSize, rounds, threads } = options;
+  const { batchSize, captionLength, visualTokens, visionHiddenSize, rounds, threads, recomputeLayers } = options;
   const sources = await findFrozenSources({ model: options.model, cacheDir: options.cacheDir, ...(options.lm === undefined ? {} : { lm: options.lm }) });
   const weights = await openLanguageModelWeights({ source: sources.languageModel, weights: 'fp32', cacheDir: options.cacheDir });
   const { vocabSize, embedSize, hiddenSize } = weights.config;
-  const model = new FrozenModel({ weights, visionHiddenSize, visualTokens, textLayers: [-1], retTokenId: vocabSize, threads });
+  const model = new FrozenModel({ weights, visionHiddenSize, visualTokens, textLayers: [-1], retTokenId: vocabSize, threads, recomputeLayers });
   const contrastive = new ContrastiveLoss({ visionHiddenSize, retrievalDim: 256, textLayers: [-1], textWidths: [hiddenWidth(weights.config, -1)] }, threads);
   const random = createRandom(0, 'benchmark');
   const retNorm = meanRowNorm(weights, Math.min(1000, vocabSize));
@@ -97,7 +99,7 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
       const medianMs = sorted[Math.floor(sorted.length / 2)]!;
       return { medianMs, examplesPerSecond: (batchSize * 1000) / medianMs };
     };
-    return { shape: { batchSize, captionLength, visualTokens, visionHiddenSize, hiddenSize, vocabSize, numLayers: weights.config.numLayers, threads }, captioning: timing('captioning'), retrieval: timing('retrieval'), retrievalWithoutSavings: timing('whole'), peakBytes, peakResidentBytes };
+    return { shape: { batchSize, captionLength, visualTokens, visionHiddenSize, hiddenSize, vocabSize, numLayers: weights.config.numLayers, threads, recomputeLayers }, captioning: timing('captioning'), retrieval: timing('retrieval'), retrievalWithoutSavings: timing('whole'), peakBytes, peakResidentBytes };
   } finally {
     await model.close();
     await contrastive.close();

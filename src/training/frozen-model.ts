@@ -3,12 +3,13 @@
 import type { LanguageModelWeights } from '../model/index.ts';
 import type { Graph } from '../onnx/graph/index.ts';
 import { float32, int64, type OnnxSession, type RunTensor, type SessionOptions, SharedWeights } from '../onnx/run/index.ts';
-import { captionGraph, type CaptionGraphSizes } from './graphs/caption-graph.ts';
+import { captionGraph, type CaptionGraphSizes, captionSegments } from './graphs/caption-graph.ts';
 import { retColumnGraph } from './graphs/ret-column-graph.ts';
 import { retGraph } from './graphs/ret-graph.ts';
 import { textGraph } from './graphs/text-graph.ts';
 import { addInto } from './accumulate.ts';
 import { parameterOf, type Parameters } from './parameters.ts';
+import { openRecomputed } from './recomputed-session.ts';
 import { type CaptionSequence, causalMask, masked, padTokens, pictureSlot, placeLabels, type TextSequence } from './sequences.ts';
 
 export interface FrozenModelOptions {
@@ -20,6 +21,8 @@ export interface FrozenModelOptions {
   /** Frozen rows of ids between the head's and [RET]; `[count, hiddenSize]`. */
   readonly addedRows?: Float32Array;
   readonly threads?: number;
+  /** Layers between two kept states of a caption (activation recomputation); 0 keeps everything. */
+  readonly recomputeLayers?: number;
 }
 
 /** Of a batch of captions. */
@@ -57,7 +60,7 @@ export class FrozenModel {
   /** Loss of captions; with `gradients` their gradients times `weight` are added into it. `unlikely`: −log(1 − p) of each label in place of −log p. */
   async captions(sequences: readonly CaptionSequence[], parameters: Parameters, weight: number, gradients: Map<string, Float32Array> | null, unlikely = false): Promise<CaptionResult> {
     const { weights, visualTokens, visionHiddenSize } = this.options;
-    const session = await this.#session(`${gradients ? 'caption' : 'caption-loss'}${unlikely ? '-unlikely' : ''}`, () => captionGraph(weights, this.#sizes, gradients !== null, unlikely));
+    const session = await this.#captionSession(gradients !== null, unlikely);
     const { length, embeds, positions } = padTokens(weights, sequences);
     const pictures = sequences.flatMap((sequence) => sequence.pictures);
     const pooled = new Float32Array(pictures.length * visionHiddenSize);
@@ -168,6 +171,13 @@ export class FrozenModel {
     return addedRows && addedRows.length > 0 ? { added_rows: float32(addedRows, [this.#sizes.addedRows, weights.config.hiddenSize]) } : {};
   }
 
+  #captionSession(training: boolean, unlikely: boolean): Promise<OnnxSession> {
+    const { weights, recomputeLayers = 0, threads } = this.options;
+    const name = `${training ? 'caption' : 'caption-loss'}${unlikely ? '-unlikely' : ''}`;
+    if (!training || recomputeLayers === 0) return this.#session(name, () => captionGraph(weights, this.#sizes, training, unlikely));
+    return this.#opened(name, () => openRecomputed(this.#shared, captionSegments(weights, this.#sizes, recomputeLayers, unlikely), sessionOptions(threads)));
+  }
+
   #textSession(): Promise<OnnxSession> {
     return this.#session('text', () => {
       const { graph, present } = textGraph(this.options.weights, this.#sizes, this.options.textLayers);
@@ -177,8 +187,12 @@ export class FrozenModel {
   }
 
   #session(name: string, make: () => Graph): Promise<OnnxSession> {
+    return this.#opened(name, () => this.#shared.open(make(), sessionOptions(this.options.threads)));
+  }
+
+  #opened(name: string, open: () => Promise<OnnxSession>): Promise<OnnxSession> {
     let session = this.#sessions.get(name);
-    if (!session) this.#sessions.set(name, (session = this.#shared.open(make(), sessionOptions(this.options.threads))));
+    if (!session) this.#sessions.set(name, (session = open()));
     return session;
   }
 }

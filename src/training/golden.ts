@@ -31,6 +31,8 @@ export interface TrainingPart {
 export interface CompareTrainingOptions {
   readonly threads?: number;
   readonly cacheDir?: string;
+  /** As in training. */
+  readonly recomputeLayers?: number;
 }
 
 const lossBar = 1e-4;
@@ -83,7 +85,7 @@ export async function compareTraining(folder: string, expected: Readonly<Record<
   const cacheDir = options.cacheDir ?? temporary ?? '';
   const account = new Account();
   try {
-    if ('training' in expected) await compareSteps(folder, fromageSchema.parse(expected), account, cacheDir, options.threads);
+    if ('training' in expected) await compareSteps(folder, fromageSchema.parse(expected), account, cacheDir, options);
     else await compareInputGradient(folder, llamaSchema.parse(expected), account, cacheDir, options.threads);
   } finally {
     if (temporary !== null) rmSync(temporary, { recursive: true, force: true });
@@ -91,7 +93,7 @@ export async function compareTraining(folder: string, expected: Readonly<Record<
   return account.result();
 }
 
-async function compareSteps(folder: string, expected: z.infer<typeof fromageSchema>, account: Account, cacheDir: string, threads: number | undefined): Promise<void> {
+async function compareSteps(folder: string, expected: z.infer<typeof fromageSchema>, account: Account, cacheDir: string, { threads, recomputeLayers = 0 }: CompareTrainingOptions): Promise<void> {
   const { training } = expected;
   const run = threads === undefined ? {} : { threads };
   const sources = await findSources({ model: folder, cacheDir });
@@ -102,7 +104,7 @@ async function compareSteps(folder: string, expected: z.infer<typeof fromageSche
   const addedRows = Float32Array.from(tokenizer.imageTokenId === null || tensors.retTokenId <= weights.config.vocabSize ? [] : (expected.image_token_embedding ?? []));
   const pooled = await pooledPictures(sources.visionEncoder, training.image_files.map((file) => join(folder, 'images', basename(file))), run);
   const visionHiddenSize = tensors.visualFc.inputs;
-  const model = new FrozenModel({ weights, visionHiddenSize, visualTokens: tensors.visualTokens, textLayers: tensors.textLayers, retTokenId: tensors.retTokenId, addedRows, ...run });
+  const model = new FrozenModel({ weights, visionHiddenSize, visualTokens: tensors.visualTokens, textLayers: tensors.textLayers, retTokenId: tensors.retTokenId, addedRows, recomputeLayers, ...run });
   const textWidths = tensors.textLayers.map((layer) => hiddenWidth(weights.config, layer));
   const contrastive = new ContrastiveLoss({ visionHiddenSize, retrievalDim: tensors.visualFc.outputs, textLayers: tensors.textLayers, textWidths }, threads);
   try {

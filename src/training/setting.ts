@@ -90,7 +90,7 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
       if (!raw) throw new FromageError({ code: 'TRAINING_DATA', what: `the picture ${picture.name} has no features` });
       return scale ? scale.apply(raw) : raw;
     };
-    const model = new FrozenModel({ weights, visionHiddenSize, ...facts, ...run });
+    const model = new FrozenModel({ weights, visionHiddenSize, recomputeLayers: config.recomputeLayers, ...facts, ...run });
     closers.push(() => model.close());
     const textWidths = facts.textLayers.map((layer) => hiddenWidth(weights.config, layer));
     const retrievalDim = start?.tensors.visualFc.outputs ?? config.retrievalDim;

@@ -22,6 +22,12 @@ describe('training equals the reference', () => {
     });
   }
 
+  testWithGolden.each(['fromage-k1', 'fromage-k4-postnorm'])('%s with activations computed again', async (name) => {
+    const folder = join(golden, name);
+    const part = await compareTraining(folder, expectedOf(folder), { threads: 1, recomputeLayers: 1 });
+    expect(part).toMatchObject({ ok: true });
+  });
+
   testWithGolden('a number that is off is found', async () => {
     const folder = join(golden, 'llama');
     const expected = expectedOf(folder);

@@ -10,6 +10,7 @@ interface BenchTrainOptions extends Record<string, unknown> {
   readonly batch: string;
   readonly length: string;
   readonly visualTokens: string;
+  readonly recomputeLayers: string;
   readonly rounds: string;
   readonly threads?: string;
   readonly json?: boolean;
@@ -27,13 +28,14 @@ export async function benchTrain(options: BenchTrainOptions): Promise<void> {
     captionLength: number('--length', options.length),
     visualTokens: number('--visual-tokens', options.visualTokens),
     visionHiddenSize: 1280,
+    recomputeLayers: number('--recompute-layers', options.recomputeLayers),
     rounds: number('--rounds', options.rounds),
     onProgress: (done, total) => bar.update(done, total),
   });
   bar.end();
   if (!options.json) {
     for (const name of ['captioning', 'retrieval', 'retrievalWithoutSavings'] as const) process.stdout.write(`${name}: ${result[name].examplesPerSecond.toFixed(2)} examples/s (${result[name].medianMs.toFixed(0)} ms a step)\n`);
-    process.stdout.write(`peak memory ${(result.peakBytes / 2 ** 20).toFixed(0)} MiB\n`);
+    process.stdout.write(`peak memory ${(result.peakBytes / 2 ** 20).toFixed(0)} MiB, resident ${(result.peakResidentBytes / 2 ** 20).toFixed(0)} MiB\n`);
   }
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }

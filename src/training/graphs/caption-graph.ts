@@ -1,7 +1,7 @@
 // The captioning loss as one graph: pooled features through `visual_embeddings` into the prompt, the
 // frozen language model, cross entropy on the labelled positions alone. Differentiated with respect to
 // the map and the [RET] row, which here is only a column of every softmax.
-import { differentiate } from '../../autodiff/index.ts';
+import { differentiate, differentiateInSegments, type GraphSegment, type SegmentOptions } from '../../autodiff/index.ts';
 import { addLanguageModel, type LanguageModelWeights } from '../../model/index.ts';
 import { type Graph, GraphBuilder, type Value } from '../../onnx/graph/index.ts';
 
@@ -22,6 +22,25 @@ export interface CaptionGraphSizes {
  * training, `gradient/<parameter>`. `unlikely`: the loss of a label is −log(1 − p) in place of −log p.
  */
 export function captionGraph(weights: LanguageModelWeights, sizes: CaptionGraphSizes, training: boolean, unlikely = false): Graph {
+  const { graph } = captionForward(weights, sizes, unlikely);
+  return training ? differentiate(graph, learned) : graph;
+}
+
+/**
+ * The training graph in pieces of so many layers, with the head and its loss as a piece of their own:
+ * their logits are the largest values of all.
+ */
+export function captionSegments(weights: LanguageModelWeights, sizes: CaptionGraphSizes, layersPerSegment: number, unlikely = false): readonly GraphSegment[] {
+  const { numLayers } = weights.config;
+  const borders = Array.from({ length: Math.ceil(numLayers / layersPerSegment) }, (_, i) => Math.min((i + 1) * layersPerSegment, numLayers));
+  const { graph, cuts } = captionForward(weights, sizes, unlikely, borders);
+  return differentiateInSegments(graph, cuts, learned);
+}
+
+const learned: SegmentOptions = { cotangents: { loss_sum: 'loss_weight' }, wrt: ['visual_embeddings.weight', 'visual_embeddings.bias', 'ret_embedding'] };
+
+/** @param borders hidden states, by Hugging Face's index, whose edges are named in `cuts` */
+function captionForward(weights: LanguageModelWeights, sizes: CaptionGraphSizes, unlikely: boolean, borders: readonly number[] = []): { readonly graph: Graph; readonly cuts: readonly string[] } {
   const { embedSize, hiddenSize } = weights.config;
   const graph = new GraphBuilder('captioning');
   const text = graph.input('text_embeds', 'float32', ['B', 'S', embedSize]);
@@ -39,16 +58,15 @@ export function captionGraph(weights: LanguageModelWeights, sizes: CaptionGraphS
   // [P, k · embedSize] -> [P · k, embedSize]
   const visual = graph.op('Reshape', [mapped, graph.ints([-1, embedSize])]);
   const embeds = graph.op('ScatterND', [text, visualAt, visual], {}, { name: 'embeds' });
-  const model = addLanguageModel(graph, weights, { embeds, positions, mask });
+  const model = addLanguageModel(graph, weights, { embeds, positions, mask }, borders);
   const read = graph.op('GatherND', [model.final, labelAt]);
   const logits = headLogits(graph, read, model.head, sizes, weights.config.vocabSize, hiddenSize);
   const retLogit = product(graph, read, graph.op('Reshape', [ret, graph.ints([1, -1])]));
   const all = graph.op('Concat', [...logits, retLogit], { axis: -1 });
   const chosen = graph.op('GatherElements', [graph.op('LogSoftmax', [all], { axis: -1 }), labels], { axis: 1 });
-  const learned = unlikely ? graph.op('Log', [graph.op('Add', [graph.op('Sub', [graph.scalar(1), graph.op('Exp', [chosen])]), graph.scalar(unlikelyFloor)])]) : chosen;
-  graph.output(graph.op('Neg', [graph.op('ReduceSum', [learned], { keepdims: 0 })]), 'loss_sum', 'float32', []);
-  const forward = graph.build();
-  return training ? differentiate(forward, { cotangents: { loss_sum: 'loss_weight' }, wrt: ['visual_embeddings.weight', 'visual_embeddings.bias', 'ret_embedding'] }) : forward;
+  const scored = unlikely ? graph.op('Log', [graph.op('Add', [graph.op('Sub', [graph.scalar(1), graph.op('Exp', [chosen])]), graph.scalar(unlikelyFloor)])]) : chosen;
+  graph.output(graph.op('Neg', [graph.op('ReduceSum', [scored], { keepdims: 0 })]), 'loss_sum', 'float32', []);
+  return { graph: graph.build(), cuts: borders.map((layer) => model.hidden.get(layer)!.name) };
 }
 
 /** Keeps 1 − p away from 0 where p is 1. */
