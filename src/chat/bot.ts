@@ -46,6 +46,8 @@ export class ChatBot {
   readonly #owner = randomUUID();
   readonly #works = new Set<Promise<void>>();
   readonly #dropped = new Set<string>();
+  /** Events whose people know that the process ends. */
+  readonly #told = new Set<string>();
   #open = false;
   #openedAt = 0;
   #filling = false;
@@ -160,7 +162,7 @@ export class ChatBot {
     this.#desk.running.interruptAll();
     const last = AbortSignal.timeout(3_000);
     await Promise.race([Promise.allSettled([...this.#works]), ended(last)]);
-    await tellWaiting(this.#desk, last).catch((error: unknown) => this.#desk.log.warn({ err: error }, 'people who wait could not be told of the restart'));
+    await tellWaiting(this.#desk, this.#told, last).catch((error: unknown) => this.#desk.log.warn({ err: error }, 'people who wait could not be told of the restart'));
     for (const delivery of this.#desk.deliveries.values()) {
       await delivery.flush(last);
       await delivery.stop(AbortSignal.timeout(500));
@@ -351,7 +353,10 @@ export class ChatBot {
     if (error instanceof Interrupted && isTakenUpAgain(error.why)) {
       // Counted when it goes on at once, so that limits count the question only once.
       if (error.why === 'joined') return void (await store.inbox.fail(claim, error.why, { retryInMs: 0 }));
-      if (scene) await tellRestart(this.#desk, scene);
+      if (scene) {
+        this.#told.add(scene.event.id);
+        await tellRestart(this.#desk, scene);
+      }
       await store.inbox.release(claim);
       return;
     }

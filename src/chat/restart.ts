@@ -25,18 +25,24 @@ export async function tellRestart(desk: Desk, scene: Scene, signal: AbortSignal 
   if (row) await delivery.deliverNow({ ...row, key }, signal);
 }
 
-/** Everybody whose message waits behind another one: once per person and conversation. */
-export async function tellWaiting(desk: Desk, signal: AbortSignal): Promise<void> {
+/**
+ * Everybody whose message waits behind another one: once per person and conversation, and for each
+ * interaction, which shows "thinking" of its own.
+ *
+ * @param knowing event ids of those who were told already
+ */
+export async function tellWaiting(desk: Desk, knowing: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
   const told = new Set<string>();
   const notices: Promise<void>[] = [];
   for (const platform of desk.platforms.keys()) {
     for (const { payload } of await desk.store.inbox.waiting(platform, { limit: 200 })) {
       const event = payload as unknown as ChatEvent;
       const who = `${event.place.key} ${event.author.id}`;
-      if (told.has(who) || (event.type !== 'message' && event.type !== 'command')) continue;
+      if ((event.type !== 'message' && event.type !== 'command')) continue;
       if (event.type === 'message' && event.addressed === 'none') continue;
+      const again = told.has(who) && event.via === undefined;
       told.add(who);
-      notices.push(tellOne(desk, event, signal));
+      if (!again && !knowing.has(event.id)) notices.push(tellOne(desk, event, signal));
     }
   }
   const failed = (await Promise.allSettled(notices)).filter(({ status }) => status === 'rejected').length;
