@@ -6,7 +6,7 @@ import { type Scene, sendReply, speak } from './desk.ts';
 import type { MessageKey } from './i18n/index.ts';
 import { sentence } from './reply.ts';
 
-const words: Readonly<Record<string, MessageKey>> = {
+export const errorWords: Readonly<Record<string, MessageKey>> = {
   ENGINE_BUSY: 'busy.full',
   ENGINE_CLOSED: 'busy.restarting',
   ENGINE_CRASHED: 'error.engine',
@@ -27,7 +27,7 @@ const words: Readonly<Record<string, MessageKey>> = {
 
 /** True when there are words of its own for an error: it is told at once instead of being tried again. */
 export function hasWords(error: unknown): error is FromageError {
-  return error instanceof FromageError && Object.hasOwn(words, error.code);
+  return error instanceof FromageError && Object.hasOwn(errorWords, error.code);
 }
 
 /** @param id under which the log has the error */
@@ -35,7 +35,7 @@ export function apology(scene: Scene, error: unknown, id: string): OutgoingMessa
   const { event, standing, place } = scene;
   if (event.type === 'reaction' || event.type === 'delete') return [];
   const code = error instanceof FromageError ? error.code : 'INTERNAL';
-  const key = words[code];
+  const key = errorWords[code];
   const lines = [key ? speak(scene, key) : speak(scene, 'error.general', { code, id })];
   // An operator is told the rest where nobody else reads it.
   if (standing.operator && place.isPrivate && error instanceof FromageError) lines.push(error.message);

@@ -142,8 +142,8 @@ async function takeOne(ref: PictureRef, addedBy: string, signal: AbortSignal, op
     const { mimeType, width, height } = clean;
     return { ok: true, file: await options.files.put(clean.bytes, { mimeType, width, height, addedBy }) };
   } catch (error) {
-    // A disk that is full is our fault, not the picture's.
-    if (error instanceof FromageError && error.code.startsWith('STORE_')) throw error;
+    // A disk that is full, or too many pictures at once, is our fault, not the picture's.
+    if (error instanceof FromageError && (error.code.startsWith('STORE_') || error.code === 'VISION_BUSY')) throw error;
     options.onError?.(error);
     const big = error instanceof FromageError && /TOO_(BIG|LARGE|MANY)|_LIMIT|_PIXELS|_BYTES/.test(error.code);
     return { ok: false, failed: big ? 'picture.tooBig' : 'picture.unreadable' };

@@ -109,11 +109,13 @@ describe('taking in', () => {
     expect(results.map((result) => (result.ok ? result.file.hash : result.failed))).toEqual(['h0', 'picture.gone', 'picture.tooBig', 'picture.unreadable', 'h4', 'h5', 'h6', 'h7', 'h8', 'h9']);
   });
 
-  test('tries again once where that may help; a full disk is not the picture’s fault', async () => {
+  test('tries again once where that may help; a full disk and too much work are not the picture’s fault', async () => {
     let tries = 0;
     const flaky = { fetchPicture: async () => { if (tries++ === 0) throw new FromageError({ code: 'INTAKE_FAILED', what: 'x', retryable: true }); return Buffer.from('x'); }, sanitize: async (bytes: Uint8Array) => ({ bytes, mimeType: 'image/png', width: 1, height: 1 }) };
     expect(await takeIn([ref('a')], 'u', signal, { ...flaky, files: { put: async () => stored('h') } })).toMatchObject([{ ok: true }]);
     await expect(takeIn([ref('a')], 'u', signal, { ...flaky, files: { put: async () => { throw new FromageError({ code: 'STORE_DISK_FULL', what: 'x' }); } } })).rejects.toMatchObject({ code: 'STORE_DISK_FULL' });
+    const busy = async (): Promise<never> => { throw new FromageError({ code: 'VISION_BUSY', what: 'x', retryable: true }); };
+    await expect(takeIn([ref('a')], 'u', signal, { ...flaky, sanitize: busy, files: { put: async () => stored('h') } })).rejects.toMatchObject({ code: 'VISION_BUSY' });
   });
 });
 
