@@ -4,13 +4,13 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FromageError } from '../errors.ts';
 import { writeFileWhole } from '../formats/index.ts';
-import type { TrainConfig } from './config.ts';
+import { type TrainConfig, trainConfigSchema } from './config.ts';
 import { drawPlot, type PlotLine } from './plot.ts';
 
 export type MetricLine = Readonly<Record<string, string | number | null>>;
 
-/** What may differ when a run is resumed: where things lie and how quickly they go. */
-const free = new Set<keyof TrainConfig>(['run', 'cacheDir', 'threads', 'checkpointEvery']);
+/** What may differ when a run is resumed: where things lie, how quickly they go, and in how much memory. */
+const free = new Set<keyof TrainConfig>(['run', 'cacheDir', 'threads', 'checkpointEvery', 'recomputeLayers']);
 
 export class RunFolder {
   readonly path: string;
@@ -28,20 +28,20 @@ export class RunFolder {
   }
 
   /**
-   * Makes the folder, or checks that it belongs to this configuration.
+   * Makes the folder, or checks that it belongs to this configuration. One that holds no step yet takes any.
    *
    * @throws FromageError `TRAINING_RESUME` naming what differs
    */
   open(config: TrainConfig): void {
     const file = join(this.path, 'config.json');
-    if (!existsSync(file)) {
+    const before = existsSync(file) ? configOf(file) : null;
+    if (before === null || !existsSync(this.checkpoint)) {
       mkdirSync(this.path, { recursive: true });
       this.#write('config.json', `${JSON.stringify(config, null, 2)}\n`);
       return;
     }
-    const before = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
-    const keys = new Set([...Object.keys(before), ...Object.keys(config)]);
-    const different = [...keys].filter((key) => !free.has(key as keyof TrainConfig) && JSON.stringify(before[key]) !== JSON.stringify(config[key as keyof TrainConfig]));
+    const keys = new Set([...Object.keys(before), ...Object.keys(config)] as (keyof TrainConfig)[]);
+    const different = [...keys].filter((key) => !free.has(key) && JSON.stringify(before[key]) !== JSON.stringify(config[key]));
     if (different.length === 0) return;
     throw new FromageError({ code: 'TRAINING_RESUME', what: `${this.path} holds a run with other settings: ${different.join(', ')}`, why: 'a run is resumed with the settings that it began with', todo: 'name another run folder, or the settings of its config.json' });
   }
@@ -84,5 +84,14 @@ export class RunFolder {
 
   #write(name: string, text: string): void {
     writeFileWhole(join(this.path, name), [Buffer.from(text)]);
+  }
+}
+
+/** With defaults for what was no setting yet when the run began. */
+function configOf(file: string): TrainConfig {
+  try {
+    return trainConfigSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (cause) {
+    throw new FromageError({ code: 'TRAINING_RESUME', what: `${file} is not the configuration of a run`, why: 'the folder holds something else, or the file is damaged', todo: 'name another run folder', cause });
   }
 }

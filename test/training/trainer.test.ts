@@ -1,6 +1,6 @@
 // Whole runs on tiny models: they learn, leave the frozen weights alone, stop and go on to the same numbers.
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { openSafetensors } from '../../src/formats/index.ts';
@@ -83,6 +83,26 @@ test('a run folder is not resumed with other settings, and a finished one is lef
   const first = await train(config);
   expect(await train(config)).toMatchObject({ status: 'finished', steps: 2, best: first.best });
   await expect(train({ ...config, lr: 0.1 })).rejects.toMatchObject({ code: 'TRAINING_RESUME', what: expect.stringContaining('lr') });
+});
+
+test('a run whose data could not be read takes corrected settings, a folder of something else is left alone', async () => {
+  const { folder, config } = await writeTinyRun('opt', { steps: 1, validation: { count: 0 } });
+  await expect(train({ ...config, lr: 0.1, data: [{ kind: 'captions', tsv: join(folder, 'none.tsv'), images: folder }] })).rejects.toMatchObject({ code: 'FORMAT_FILE' });
+  expect(await train(config)).toMatchObject({ status: 'finished', steps: 1 });
+  const model = join(folder, 'model/lm');
+  const before = readFileSync(join(model, 'config.json'), 'utf8');
+  await expect(train({ ...config, run: model })).rejects.toMatchObject({ code: 'TRAINING_RESUME' });
+  expect(readFileSync(join(model, 'config.json'), 'utf8')).toBe(before);
+});
+
+test('a run that began before a setting existed, or with more memory, goes on', async () => {
+  const { config } = await writeTinyRun('llama', { steps: 2, validation: { count: 0 } });
+  const stop = new AbortController();
+  await train(config, { signal: stop.signal, onProgress: ({ stage }) => stage === 'joint' && stop.abort() });
+  const file = join(config.run, 'config.json');
+  const { maskSamePicture: _, ...older } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  writeFileSync(file, JSON.stringify(older));
+  expect(await train({ ...config, recomputeLayers: 1 })).toMatchObject({ status: 'finished', steps: 2 });
 });
 
 test('micro-batches change nothing but the order of sums', async () => {
