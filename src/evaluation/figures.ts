@@ -33,7 +33,7 @@ export function intervalOf(values: readonly number[], groups: readonly number[] 
 /** @param a values in [0, 1] of the first adapter, `b` of the second, query by query */
 export function compareValues(a: readonly number[], b: readonly number[], groups: readonly number[] | undefined, options: EvaluationOptions): Comparison {
   const { difference, plusMinus, low, high, significant } = pairedBootstrap(a, b, { ...resampling(options), ...(groups ? { groups } : {}) });
-  return { difference: percent(difference), plus_minus: percent(plusMinus), low: percent(low), high: percent(high), significant };
+  return { first: meanPercent(a), second: meanPercent(b), difference: percent(difference), plus_minus: percent(plusMinus), low: percent(low), high: percent(high), significant };
 }
 
 export function meanPercent(values: readonly number[]): number {

@@ -34,16 +34,17 @@ export async function runEvaluation(engine: Engine, task: EvaluationTask, reques
   const adapter = adapterOf(info, request);
   const { figures, sections } = await tasks[task](engine, request);
   const seconds = Math.round((performance.now() - began) / 100) / 10;
+  const second = request.compare === undefined ? null : adapterOf(info, { adapter: request.compare });
   const model = { name: info.model, weights: info.weights, adapter: adapter.id, adapter_hash: adapter.hash, vision_hash: info.visionHash };
   const facts: [string, string][] = [
     ['command', command],
     ['model', `${info.model}, weights ${info.weights}, on ${info.device}`],
     ['adapter', `${adapter.id} (${adapter.hash.slice(0, 16)}…)`],
-    ...(request.compare === undefined ? [] : [['second adapter', `${request.compare} (${adapterOf(info, { adapter: request.compare }).hash.slice(0, 16)}…)`] as [string, string]]),
+    ...(second ? [['second adapter', `${second.id} (${second.hash.slice(0, 16)}…)`] as [string, string]] : []),
     ['data', [request.data ?? 'the set that comes with the project', request.images].filter(Boolean).join(', ')],
     ['seed', String(request.seed ?? 1)],
     ['took', `${seconds} s (what was kept from earlier runs is not computed again)`],
     ['made', new Date().toISOString()],
   ];
-  return { result: { task, ...figures, seed: request.seed ?? 1, model, seconds }, html: renderReport({ title: `Evaluation: ${task}`, facts, sections }) };
+  return { result: { task, ...figures, seed: request.seed ?? 1, model, ...(second ? { compared_adapter: second.id, compared_adapter_hash: second.hash } : {}), seconds }, html: renderReport({ title: `Evaluation: ${task}`, facts, sections }) };
 }

@@ -63,6 +63,9 @@ export type Intervals = Readonly<Record<string, readonly [number, number]>>;
 
 /** "Better by `difference` ± `plus_minus`" of a second adapter over the first. */
 export interface Comparison {
+  /** The figure with either adapter. */
+  readonly first: number;
+  readonly second: number;
   readonly difference: number;
   readonly plus_minus: number;
   readonly low: number;

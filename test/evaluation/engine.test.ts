@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSyn
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { pack } from 'tar-stream';
 import type { Engine } from '../../src/engine/types.ts';
@@ -216,7 +216,7 @@ test('the command prints one JSON object last and writes a page', () => {
   const lines = stdout.trim().split('\n');
   expect(lines.length).toBe(1);
   const result = JSON.parse(lines[0]!) as Record<string, unknown>;
-  expect(result).toMatchObject({ task: 'retrieval', n_images: 4, n_captions: 5, seed: 1, comparison: { text_to_image: { r1: { plus_minus: expect.any(Number) } } } });
+  expect(result).toMatchObject({ task: 'retrieval', n_images: 4, n_captions: 5, seed: 1, compared_adapter: basename(llama.adapters[1]), comparison: { text_to_image: { r1: { first: expect.any(Number), second: expect.any(Number), plus_minus: expect.any(Number) } } } });
   expect(readFileSync(String(result['report']), 'utf8')).toContain('<h1>Evaluation: retrieval</h1>');
   const wrong = spawnSync(process.execPath, [resolve(import.meta.dirname, '../../bin/fromage.mjs'), 'evaluate', 'retrieval', '--data', fixture('none.tsv'), '--model', llama.folder], { encoding: 'utf8', env: { ...process.env, FROMAGE_DATA_DIR: dataDir } });
   expect(wrong.status).toBe(1);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { loadCaptions } from '../../src/evaluation/data/captions.ts';
 import { readVisdial } from '../../src/evaluation/data/visdial.ts';
+import { comparisonTable } from '../../src/evaluation/report/cells.ts';
 import { evaluateCaptioning, evaluateDialogue, evaluateRetrieval, evaluateVisdial, judgeDialogue, loadDialogueSet } from '../../src/evaluation/index.ts';
 import { runEvaluation } from '../../src/evaluation/run.ts';
 import { loadStories } from '../../src/evaluation/runs/stories.ts';
@@ -241,4 +242,14 @@ test('a report holds everything itself and runs nothing', async () => {
   expect(html).toContain("default-src 'none'");
   expect(html).toContain('&#60;script&#62;');
   expect(html).toContain('CLIP’s own similarity (none: the files of the vision encoder were not named)');
+});
+
+test('two adapters are set side by side with a verdict in words', () => {
+  const side = (difference: number, low: number, high: number) => ({ first: 30, second: 30 + difference, difference, plus_minus: (high - low) / 2, low, high, significant: low > 0 || high < 0 });
+  const { rows } = comparisonTable({ r1: side(2.1, 1.3, 2.9), r5: side(-4, -9.5, 1), cider: side(-5.04, -8.2, -1.6) }, ['first', 'second']);
+  expect(rows).toEqual([
+    ['R@1', '30.0', '32.1', '+2.1', '+1.3 to +2.9', 'better by 2.1 ± 0.8'],
+    ['R@5', '30.0', '26.0', '−4.0', '−9.5 to +1.0', 'no difference can be told (± 5.3)'],
+    ['CIDEr', '30.0', '25.0', '−5.0', '−8.2 to −1.6', 'worse by 5.0 ± 3.3'],
+  ]);
 });

@@ -2,11 +2,11 @@
 // the last line.
 import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { cacheFolder, modelOptions, openEngine } from '../../app/index.ts';
 import { type EvaluationProgress, type EvaluationTask, runEvaluation } from '../../evaluation/index.ts';
-import type { PromptStyle } from '../../engine/types.ts';
+import type { AdapterInfo, Engine, PromptStyle } from '../../engine/types.ts';
 import { FromageError } from '../../errors.ts';
 import { findSources } from '../../model/index.ts';
 import { createSafeFetcher } from '../../retrieval/index.ts';
@@ -46,19 +46,19 @@ export async function evaluate(task: EvaluationTask, flags: EvaluateFlags): Prom
     question: flags.question,
     dense: place(flags.dense),
     retScaleFactor: flags.retScale === undefined ? undefined : number('--ret-scale', flags.retScale),
-    compare: flags.compare === undefined ? undefined : 'compared',
     resume: flags.resume,
   };
-  const fetcher = createSafeFetcher({ allowHosts: flags.allowHost ?? [] });
   const { threads } = modelOptions(config);
   const { visionEncoder } = await findSources(modelOptions(config));
+  const fetcher = createSafeFetcher({ allowHosts: flags.allowHost ?? [] });
   const engine = await openEngine(config);
   const bars = createBars(flags.json ?? false);
   try {
-    await engine.ready();
-    if (flags.compare !== undefined) await engine.loadAdapter(resolve(flags.compare), 'compared');
+    const { adapters } = await engine.ready();
+    const second = flags.compare === undefined ? null : await loadSecond(engine, adapters, flags.compare);
     const request = {
       ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) as { readonly [K in keyof typeof optional]?: NonNullable<(typeof optional)[K]> }),
+      ...(second === null ? {} : { compare: second }),
       query: { ...(flags.queryStyle === undefined ? {} : { style: flags.queryStyle }), ...(flags.query === undefined ? {} : { template: flags.query }) },
       samples: Math.max(1, wholeNumber('--samples', flags.samples)),
       seed: wholeNumber('--seed', flags.seed),
@@ -86,6 +86,14 @@ export async function evaluate(task: EvaluationTask, flags: EvaluateFlags): Prom
   } finally {
     await Promise.all([engine.close(), fetcher.close()]);
   }
+}
+
+/** @returns the id, named after the folder */
+async function loadSecond(engine: Engine, loaded: readonly AdapterInfo[], folder: string): Promise<string> {
+  const name = basename(resolve(folder));
+  const id = loaded.some((adapter) => adapter.id === name) ? `${name}, the second` : name;
+  await engine.loadAdapter(resolve(folder), id);
+  return id;
 }
 
 /** What the engine's own facts leave out: which folders the frozen models come from. */

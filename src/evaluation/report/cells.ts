@@ -13,7 +13,7 @@ export function cell(value: number | null | undefined, interval?: readonly [numb
 
 export function recallRow(name: string, values: Recalls | null, intervals?: Intervals): string[] {
   if (values === null) return [name, none, none, none, none];
-  return [name, cell(values.r1, intervals?.r1), cell(values.r5, intervals?.r5), cell(values.r10, intervals?.r10), cell(values.median_rank)];
+  return [name, cell(values.r1, intervals?.r1), cell(values.r5, intervals?.r5), cell(values.r10, intervals?.r10), String(values.median_rank)];
 }
 
 /** The baseline's name, or why it has no figures. */
@@ -23,28 +23,30 @@ export function clipName({ clip_absent }: ClipBaseline<unknown>): string {
 
 export const recallHead = ['', 'R@1', 'R@5', 'R@10', 'median rank'] as const;
 
-/** Figures of two adapters side by side, in words. */
-export function comparisonTable(comparisons: Readonly<Record<string, Comparison>>): ReportTable {
+const names: Readonly<Record<string, string>> = { r1: 'R@1', r5: 'R@5', r10: 'R@10', mrr: 'MRR', cider: 'CIDEr', rouge_l: 'ROUGE-L', accuracy: 'both right' };
+
+/** Figures of two adapters, or of two prompts, side by side and in words. */
+export function comparisonTable(comparisons: Readonly<Record<string, Comparison>>, [first, second]: readonly [string, string]): ReportTable {
   return {
-    head: ['figure', 'difference', '95 % interval', 'verdict'],
-    rows: Object.entries(comparisons).map(([name, each]) => [name, `${signed(each.difference)} ± ${short(each.plus_minus)}`, `${signed(each.low)} to ${signed(each.high)}`, verdict(each)]),
+    head: ['', first, second, 'difference', '95 % interval', ''],
+    rows: Object.entries(comparisons).map(([name, each]) => [names[name] ?? name, short(each.first), short(each.second), signed(each.difference), `${signed(each.low)} to ${signed(each.high)}`, verdict(each)]),
   };
 }
 
 export function comparisonSection(title: string, comparisons: Readonly<Record<string, Comparison>>): ReportSection {
-  return { title, text: 'The second adapter less the first, on the same queries; resampled in pairs.', table: comparisonTable(comparisons) };
+  return { title, text: 'The second adapter less the first, on the same queries; resampled in pairs.', table: comparisonTable(comparisons, ['first', 'second']) };
 }
 
 /** "better by 2.1 ± 0.8". */
 export function verdict({ difference, plus_minus, significant }: Comparison): string {
-  if (!significant) return `no difference can be told (${signed(difference)} ± ${short(plus_minus)})`;
+  if (!significant) return `no difference can be told (± ${short(plus_minus)})`;
   return `${difference > 0 ? 'better' : 'worse'} by ${short(Math.abs(difference))} ± ${short(plus_minus)}`;
 }
 
 function short(value: number): string {
-  return String(Math.round(value * 10) / 10);
+  return value.toFixed(1);
 }
 
 function signed(value: number): string {
-  return `${value > 0 ? '+' : ''}${short(value)}`;
+  return `${value > 0 ? '+' : value < 0 ? '−' : ''}${short(Math.abs(value))}`;
 }

@@ -34,6 +34,8 @@ body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid #8885; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
+.figure { white-space: nowrap; }
+h2 { margin-top: 2.5rem; }
 .wrap { overflow-x: auto; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; overflow-wrap: anywhere; }
 dt { opacity: .7; } dd { margin: 0; }
@@ -43,6 +45,9 @@ figure { margin: 0; } figure img { width: 100%; height: 11rem; object-fit: conta
 figcaption { font-size: .85rem; } figcaption p { margin: .2rem 0; }
 figcaption p:first-child { font-weight: 600; }
 `;
+
+/** Characters of a cell like `33.2 (28.5–37.9)`. */
+const longestFigure = 20;
 
 export function renderReport({ title, facts, sections }: Report): string {
   return `<!doctype html>
@@ -75,7 +80,8 @@ function renderSection({ title, text, table, plot, pictures }: ReportSection): s
 }
 
 function renderTable({ head, rows }: ReportTable): string {
-  const line = (tag: string, cells: readonly string[]) => `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
+  // Figures stay on one line; sentences may take several.
+  const line = (tag: string, cells: readonly string[]) => `<tr>${cells.map((cell, i) => `<${tag}${i > 0 && cell.length <= longestFigure ? ' class="figure"' : ''}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
   return `<div class="wrap"><table><thead>${line('th', head)}</thead><tbody>${rows.map((row) => line('td', row)).join('\n')}</tbody></table></div>`;
 }
 

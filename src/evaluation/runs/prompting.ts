@@ -46,7 +46,7 @@ export async function runPrompting(engine: Engine, request: RunRequest): Promise
             table: { head: recallHead, rows: points.map(({ name, ranks }) => recallRow(name.replaceAll('_', ' '), recalls(ranks), recallIntervals(ranks, request))) },
             plot: { title, x, y: 'recall in percent', lines: (['r1', 'r5', 'r10'] as const).map((key) => ({ name: key.replace('r', 'R@'), points: points.map(({ at, ranks }) => [at, recalls(ranks)[key]] as const) })) },
           },
-          ...(change ? [{ title: `${title}: most against least`, table: comparisonTable(change) }] : []),
+          ...(change ? [{ title: `${title}: most against least`, table: comparisonTable(change, [points[0]!.name.replaceAll('_', ' '), points.at(-1)!.name.replaceAll('_', ' ')]) }] : []),
         ];
   return {
     figures: {

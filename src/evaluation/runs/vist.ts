@@ -2,7 +2,7 @@
 import type { Engine } from '../../engine/types.ts';
 import { required } from '../data/required.ts';
 import { compareRanks } from '../figures.ts';
-import { clipName, comparisonSection, recallHead, recallRow } from '../report/cells.ts';
+import { cell, clipName, comparisonSection, recallHead, recallRow } from '../report/cells.ts';
 import type { ReportSection } from '../report/page.ts';
 import { contextName, evaluateVist, paperContexts, type VistResult } from '../tasks/vist.ts';
 import { type LoadedStories, loadStories } from './stories.ts';
@@ -57,7 +57,7 @@ function vistSections({ figures, ranks }: VistResult, { stories, thumbnails, fac
     { title: 'Contextual retrieval', text: `${figures.n_stories} stories ask for their last picture among ${figures.n_images}; ${facts.skipped_stories} stories were skipped, ${facts.missing_images} pictures are missing. In brackets the 95 % interval. Of equal scores the right one is counted last.` },
     table('all'),
     table('unseen'),
-    { title: 'The paper’s figures, for comparison', table: { head: ['', 'R@1', 'R@5', 'R@10'], rows: paper.map(([name, ...values]) => [name, ...values.map(String)]) } },
+    { title: 'The paper’s figures, for comparison', table: { head: ['', 'R@1', 'R@5', 'R@10'], rows: paper.map(([name, ...values]) => [name, ...values.map((value) => cell(value))]) } },
     ...stories.flatMap(({ id, steps }, i): ReportSection[] =>
       steps.every(({ image }) => thumbnails.has(image))
         ? [{ title: `Story ${id}: the last picture has rank ${ranks[last]?.unseen.ranks[i] ?? '–'}`, pictures: steps.map(({ caption, image }) => ({ src: thumbnails.get(image) ?? null, alt: caption, lines: [caption] })) }]
