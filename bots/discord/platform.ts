@@ -1,5 +1,6 @@
 // Discord as a chat platform: sends, edits and removes rendered units over REST. The answer to an
-// interaction goes by its token while that lives, afterwards as an ordinary message.
+// interaction goes by its token while that lives, afterwards as an ordinary message. What follows it is an
+// ordinary message where the bot may write one: only those carry a nonce, by which Discord knows a repeat.
 import { DiscordAPIError, HTTPError, type RawFile, type REST, Routes } from 'discord.js';
 import { type AllowedHost, type BytesOf, type ChatPlatform, DeliveryError, downloadPicture, type OutUnit, type PictureRef, type Place, type Reply, type ReplyHandle, type SendTarget, type StreamRule } from '../../src/chat/index.ts';
 import { FromageError } from '../../src/errors.ts';
@@ -25,6 +26,8 @@ export class DiscordPlatform implements ChatPlatform {
   readonly #options: DiscordPlatformOptions;
   /** Channels in which typing is not allowed, until when: 10,000 refusals in 10 minutes ban an address. */
   readonly #noTyping = new Map<string, number>();
+  /** Channels in which only interactions may be answered, until when. */
+  readonly #noWriting = new Map<string, number>();
   /** When requests of the last second were made. */
   readonly #recent: number[] = [];
 
@@ -44,14 +47,33 @@ export class DiscordPlatform implements ChatPlatform {
   async send(target: SendTarget, unit: OutUnit, nonce: string, bytesOf: BytesOf): Promise<readonly string[]> {
     this.#count();
     const { files, body } = await this.#payload(unit, bytesOf);
-    const { via, place } = target;
-    if (alive(via)) {
+    const { via } = target;
+    const takesPlace = via?.kind === 'command' && target.first === true;
+    if (!alive(via)) return this.#post(target, body, files, nonce);
+    if (!takesPlace && unit.body.quiet !== true && this.#mayWrite(target.place)) {
       try {
-        return await this.#sendVia(via, target.first === true, unit, body, files);
+        return await this.#post(target, body, files, nonce);
       } catch (error) {
-        if (!isDeadToken(error)) throw deliveryError('send', error);
+        // Where a user has installed the app the bot is no member, and only the token may write.
+        if (!(error instanceof DeliveryError) || error.outcome !== 'refused') throw error;
+        this.#noWriting.set(target.place.native.channel ?? '', Date.now() + 600_000);
+        if (this.#noWriting.size > 10_000) this.#noWriting.clear();
       }
     }
+    try {
+      return await this.#sendVia(via, takesPlace, unit, body, files);
+    } catch (error) {
+      if (!isDeadToken(error)) throw deliveryError('send', error);
+    }
+    return this.#post(target, body, files, nonce);
+  }
+
+  #mayWrite(place: Place): boolean {
+    return (this.#noWriting.get(place.native.channel ?? '') ?? 0) < Date.now();
+  }
+
+  #post(target: SendTarget, body: Body, files: RawFile[], nonce: string): Promise<readonly string[]> {
+    const { place } = target;
     const reference = target.replyTo === undefined ? {} : { message_reference: { message_id: target.replyTo, fail_if_not_exists: false } };
     return this.#call('send', async () => {
       const route = Routes.channelMessages(place.native.channel ?? '');
@@ -72,7 +94,7 @@ export class DiscordPlatform implements ChatPlatform {
         await this.#options.rest.patch(Routes.webhookMessage(via.values.application ?? '', via.values.token ?? '', messageId), { body: edited, files, auth: false });
         return;
       } catch (error) {
-        if (!isDeadToken(error)) throw deliveryError('edit', error);
+        if (!isOutOfReach(error)) throw deliveryError('edit', error);
       }
     }
     await this.#call('edit', () => this.#options.rest.patch(Routes.channelMessage(place.native.channel ?? '', messageId), { body: edited, files }));
@@ -84,7 +106,7 @@ export class DiscordPlatform implements ChatPlatform {
         await this.#options.rest.delete(Routes.webhookMessage(via.values.application ?? '', via.values.token ?? '', messageId), { auth: false });
         return;
       } catch (error) {
-        if (!isDeadToken(error)) throw deliveryError('remove', error);
+        if (!isOutOfReach(error)) throw deliveryError('remove', error);
       }
     }
     await this.#call('remove', () => this.#options.rest.delete(Routes.channelMessage(place.native.channel ?? '', messageId)));
@@ -131,11 +153,11 @@ export class DiscordPlatform implements ChatPlatform {
     return this.#recent.length >= 25;
   }
 
-  async #sendVia(via: ReplyHandle, first: boolean, unit: OutUnit, body: Body, files: RawFile[]): Promise<readonly string[]> {
+  async #sendVia(via: ReplyHandle, takesPlace: boolean, unit: OutUnit, body: Body, files: RawFile[]): Promise<readonly string[]> {
     const { application = '', token = '' } = via.values;
     const { rest } = this.#options;
     // The deferred answer is "@original"; what it is for a button is the message with the button.
-    if (first && via.kind === 'command') {
+    if (takesPlace) {
       const original = { ...body, attachments: body.attachments ?? [] };
       const sent = (await rest.patch(Routes.webhookMessage(application, token), { body: original, files, auth: false })) as { id: string };
       return [sent.id];
@@ -203,6 +225,11 @@ function alive(via: ReplyHandle | undefined): via is ReplyHandle {
 /** Unknown interaction, unknown webhook, invalid webhook token: an ordinary message is sent instead. */
 function isDeadToken(error: unknown): boolean {
   return error instanceof DiscordAPIError && [10015, 10062, 50027].includes(Number(error.code));
+}
+
+/** A token changes only what was sent by it: ordinary messages of the bot are changed as such. */
+function isOutOfReach(error: unknown): boolean {
+  return isDeadToken(error) || (error instanceof DiscordAPIError && Number(error.code) === 10008);
 }
 
 /** Sorts an error of discord.js by what is known of the request. */

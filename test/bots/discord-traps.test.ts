@@ -173,6 +173,12 @@ describe('interactions', () => {
     fake.mute.add(elsewhere.id);
     fake.slash(elsewhere, me, 'ask', { text: 'hello from outside' });
     await answered(elsewhere);
+    // There the follow-up can only go by the token; that it may not write elsewhere is remembered.
+    for (const count of [2, 3]) {
+      fake.click(finished(elsewhere)[0]!, me, buttonOf(finished(elsewhere)[0]!, 'a'));
+      await answered(elsewhere, count);
+    }
+    expect(fake.calls.filter(({ route, path, status }) => route === 'POST /channels/:id/messages' && path.includes(elsewhere.id) && status === 403)).toHaveLength(1);
   });
 
   test('default permissions are set, and checked again', async () => {
@@ -195,6 +201,32 @@ describe('sending', () => {
     const nonces = fake.called('POST /channels/:id/messages').slice(-2).map(({ body }) => body.nonce);
     expect(nonces[0]).toBe(nonces[1]);
     expect(String(nonces[0]).length).toBeLessThanOrEqual(25);
+  });
+
+  test('what follows the answer to an interaction carries a nonce too: shown once though the reply was lost', async () => {
+    const [me, channel] = [user(), room()];
+    fake.say(channel, me, 'hello', { mentionBot: true });
+    const said = await answered(channel);
+    fake.fail({ route: 'POST /channels/:id/messages', status: 502, afterEffect: true });
+    const from = fake.calls.length;
+    fake.click(said, me, buttonOf(said, 'a'));
+    await answered(channel, 2);
+    await calm(400);
+    expect(finished(channel)).toHaveLength(2);
+    const routes = fake.calls.slice(from).map(({ route }) => route);
+    expect(routes.filter((route) => route === 'POST /webhooks/:id/:token')).toEqual([]);
+    const sent = fake.calls.slice(from).filter(({ route }) => route === 'POST /channels/:id/messages');
+    expect(sent.length).toBeGreaterThanOrEqual(2);
+    for (const { body } of sent) expect(body).toMatchObject({ enforce_nonce: true, nonce: expect.any(String) });
+    expect(new Set(sent.slice(0, 2).map(({ body }) => body.nonce)).size).toBe(1);
+  });
+
+  test('an older answer is taken back by a slash command, whose token cannot reach it', async () => {
+    const [me, channel] = [user(), room()];
+    fake.say(channel, me, 'hello', { mentionBot: true });
+    const said = await answered(channel);
+    fake.slash(channel, me, 'undo');
+    await until('it is gone', () => !fake.world.said(channel).some(({ id }) => id === said.id));
   });
 
   test('a connection that breaks: sent again, shown once', async () => {

@@ -39,6 +39,8 @@ interface FakeInteraction {
   acknowledged: number | null;
   ephemeral: boolean;
   original: string | null;
+  /** Messages that its token may change beside the first. */
+  readonly followUps: Set<string>;
   /** What an immediate answer said. */
   said: string | null;
 }
@@ -255,7 +257,7 @@ export class FakeDiscord {
   }
 
   #interact(channel: FakeChannel, user: FakeUser, type: number, data: Json, component: FakeMessage | null): FakeInteraction {
-    const interaction: FakeInteraction = { id: snowflake(), type, token: `interaction-token-${snowflake()}`, channel, user, createdAt: Date.now(), component, acknowledged: null, ephemeral: false, original: component?.id ?? null, said: null };
+    const interaction: FakeInteraction = { id: snowflake(), type, token: `interaction-token-${snowflake()}`, channel, user, createdAt: Date.now(), component, acknowledged: null, ephemeral: false, original: component?.id ?? null, followUps: new Set(), said: null };
     this.interactions.set(interaction.token, interaction);
     const guild = channel.guildId === null ? null : this.world.guilds.get(channel.guildId);
     const permissions = guild?.admins.has(user.id) ? '8589934591' : '104324673';
@@ -377,9 +379,9 @@ export class FakeDiscord {
       case 'PATCH /webhooks/:id/:token/messages/@original':
         return this.#editOriginal(this.#live(ids[3]!), body, files);
       case 'PATCH /webhooks/:id/:token/messages/:id':
-        return this.#change(this.#message(this.#live(ids[3]!).channel.id, ids[5]!), 'IncomingWebhookUpdateRequestPartial', body, files);
+        return this.#change(this.#ownMessage(this.#live(ids[3]!), ids[5]!), 'IncomingWebhookUpdateRequestPartial', body, files);
       case 'DELETE /webhooks/:id/:token/messages/:id':
-        this.remove(this.#message(this.#live(ids[3]!).channel.id, ids[5]!));
+        this.remove(this.#ownMessage(this.#live(ids[3]!), ids[5]!));
         return null;
       default:
         this.violations.push(`unknown route ${route}`);
@@ -543,6 +545,12 @@ export class FakeDiscord {
     const interaction = this.interactions.get(token);
     if (!interaction || interaction.acknowledged === null) throw new Refusal(404, 10015, 'Unknown Webhook');
     if (Date.now() - interaction.createdAt > 900 * this.#options.secondMs) throw new Refusal(401, 50027, 'Invalid Webhook Token');
+  /** A token reaches what was sent by it, no other message of the channel. */
+  #ownMessage(interaction: FakeInteraction, id: string): FakeMessage {
+    if (interaction.original !== id && !interaction.followUps.has(id)) throw new Refusal(404, 10008, 'Unknown Message');
+    return this.#message(interaction.channel.id, id);
+  }
+
     return interaction;
   }
 
@@ -564,6 +572,7 @@ export class FakeDiscord {
   }
 
   #serveFile(pathname: string, query: URLSearchParams, response: ServerResponse): void {
+    interaction.followUps.add(message.id);
     const [, , , id = ''] = pathname.split('/');
     const attachment = this.#attachments.get(id);
     const fault = this.#takeFault('GET /attachments');
