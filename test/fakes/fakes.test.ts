@@ -73,6 +73,16 @@ describe('the fake Telegram', () => {
     expect(await call('sendMessage', { chat_id: group, text: '21' })).toMatchObject({ error_code: 429 });
   });
 
+  test('a form carries the same as JSON does', async () => {
+    const post = async (method: string, body: URLSearchParams | FormData) => (await (await fetch(`${fake.url}/bot${fake.token}/${method}`, { method: 'POST', body })).json()) as { ok: boolean };
+    const keyboard = JSON.stringify({ inline_keyboard: [[{ text: 'x', callback_data: 'y' }]] });
+    expect(await post('sendMessage', new URLSearchParams({ chat_id: String(chat), text: '5', protect_content: 'true', reply_markup: keyboard }))).toMatchObject({ ok: true, result: { text: '5', chat: { id: chat } } });
+    const form = new FormData();
+    for (const [name, value] of Object.entries({ chat_id: String(chat + 500), text: '{"not": "an object"}', reply_markup: keyboard })) form.set(name, value);
+    expect(await post('sendMessage', form)).toMatchObject({ ok: true, result: { text: '{"not": "an object"}', reply_markup: { inline_keyboard: [[{ callback_data: 'y' }]] } } });
+    expect(fake.violations).toEqual([]);
+  });
+
   test('an unchanged edit and a foreign message are refused', async () => {
     const sent = await call('sendMessage', { chat_id: chat, text: 'same' });
     const message = { chat_id: chat, message_id: sent.result!.message_id };
@@ -172,6 +182,17 @@ describe('the fake Discord', () => {
     expect(eventViolations({ user })).toEqual([expect.stringContaining('UserResponse')]);
     expect(eventViolations({ data: { resolved: { messages: { 1: { id: '1' } } } } })).toEqual([expect.stringContaining('MessageResponse')]);
     expect(eventViolations({ id: '1', roles: [{ id: '1' }] })).toEqual([expect.stringContaining('GuildRoleResponse')]);
+  });
+
+  test('ids may be written as numbers, as discord.py does', async () => {
+    fake.violations.length = 0;
+    const theirs = fake.say(fake.world.channels.get(channel)!, fake.world.user('700000000000000004'), 'asked');
+    const response = await fetch(`${fake.url}/api/v10/channels/${channel}/messages`, {
+      method: 'POST', headers: { 'content-type': 'application/json', authorization: `Bot ${fake.token}` },
+      body: `{"content":"answered","allowed_mentions":{"parse":[]},"message_reference":{"message_id":${theirs.id},"channel_id":${channel}}}`,
+    });
+    expect(await response.json()).toMatchObject({ message_reference: { message_id: theirs.id } });
+    expect(fake.violations).toEqual([]);
   });
 
   test('an immediate answer is a message, one for a single person is none of the channel’s, an update changes the clicked one', async () => {

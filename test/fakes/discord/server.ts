@@ -403,7 +403,7 @@ export class FakeDiscord {
     this.commands = commands;
     return commands.map((command) => ({
       type: 1, description: '', default_member_permissions: null, nsfw: false, contexts: null, integration_types: [0],
-      ...command, id: snowflake(), application_id: this.world.bot.id, version: snowflake(),
+      ...Object.fromEntries(Object.entries(command).filter(([, value]) => value !== null)), id: snowflake(), application_id: this.world.bot.id, version: snowflake(),
     }));
   }
 
@@ -435,7 +435,10 @@ export class FakeDiscord {
   }
 
   #check(schema: string, body: Json, files: Upload[]): void {
-    const wrong = violation(schema, body) ?? unknownKeys(schema, body);
+    const strict = withStringIds(body);
+    // Clients say `tts` in edits too; Discord takes no notice of it there.
+    const { tts: _speech, ...published } = strict;
+    const wrong = violation(schema, strict) ?? unknownKeys(schema, /Update|Edit/.test(schema) ? published : strict);
     if (wrong) {
       this.violations.push(`call: ${wrong}`);
       throw new Refusal(400, 50035, `Invalid Form Body: ${wrong}`);
@@ -459,10 +462,10 @@ export class FakeDiscord {
     const known = nonce !== null && body.enforce_nonce === true ? this.#nonces.get(`${channelId} ${nonce}`) : undefined;
     if (known) return this.#messageBody(known, ~0);
     if (String(body.content ?? '') === '' && files.length === 0) throw new Refusal(400, 50006, 'Cannot send an empty message');
-    const reference = body.message_reference as { message_id: string; fail_if_not_exists?: boolean } | undefined;
-    const exists = reference && this.world.find(channelId, reference.message_id);
+    const reference = body.message_reference as { message_id: string | number; fail_if_not_exists?: boolean } | undefined;
+    const exists = reference && this.world.find(channelId, String(reference.message_id));
     if (reference && !exists && reference.fail_if_not_exists !== false) throw new Refusal(400, 50035, 'Invalid Form Body: message_reference: Unknown message');
-    const message = this.#make(channel, body, files, exists && reference ? reference.message_id : null, null, nonce);
+    const message = this.#make(channel, body, files, exists && reference ? String(reference.message_id) : null, null, nonce);
     if (nonce !== null) this.#nonces.set(`${channelId} ${nonce}`, message);
     return this.#messageBody(message, ~0);
   }
@@ -507,7 +510,8 @@ export class FakeDiscord {
     // discord.js adds its nonce here too; Discord takes no notice of it.
     const { nonce: _nonce, enforce_nonce: _enforced, ...data } = (body.data ?? {}) as Json;
     const plain = body.data === undefined ? body : { ...body, data };
-    const wrong = violation(schema, plain) ?? unknownKeys(schema, plain);
+    const { tts: _speech, ...published } = data;
+    const wrong = violation(schema, plain) ?? unknownKeys(schema, type === 7 ? { ...plain, data: published } : plain);
     if (wrong) {
       this.violations.push(`call: ${wrong}`);
       throw new Refusal(400, 50035, `Invalid Form Body: ${wrong}`);
@@ -541,16 +545,16 @@ export class FakeDiscord {
     return message;
   }
 
-  #live(token: string): FakeInteraction {
-    const interaction = this.interactions.get(token);
-    if (!interaction || interaction.acknowledged === null) throw new Refusal(404, 10015, 'Unknown Webhook');
-    if (Date.now() - interaction.createdAt > 900 * this.#options.secondMs) throw new Refusal(401, 50027, 'Invalid Webhook Token');
   /** A token reaches what was sent by it, no other message of the channel. */
   #ownMessage(interaction: FakeInteraction, id: string): FakeMessage {
     if (interaction.original !== id && !interaction.followUps.has(id)) throw new Refusal(404, 10008, 'Unknown Message');
     return this.#message(interaction.channel.id, id);
   }
 
+  #live(token: string): FakeInteraction {
+    const interaction = this.interactions.get(token);
+    if (!interaction || interaction.acknowledged === null) throw new Refusal(404, 10015, 'Unknown Webhook');
+    if (Date.now() - interaction.createdAt > 900 * this.#options.secondMs) throw new Refusal(401, 50027, 'Invalid Webhook Token');
     return interaction;
   }
 
@@ -568,11 +572,11 @@ export class FakeDiscord {
     if (String(body.content ?? '') === '' && files.length === 0) throw new Refusal(400, 50006, 'Cannot send an empty message');
     const hidden = (Number(body.flags ?? 0) & 64) !== 0;
     const message = this.#make(interaction.channel, body, files, null, hidden ? interaction.user.id : null, null);
+    interaction.followUps.add(message.id);
     return this.#messageBody(message, ~0);
   }
 
   #serveFile(pathname: string, query: URLSearchParams, response: ServerResponse): void {
-    interaction.followUps.add(message.id);
     const [, , , id = ''] = pathname.split('/');
     const attachment = this.#attachments.get(id);
     const fault = this.#takeFault('GET /attachments');
@@ -598,11 +602,28 @@ function guildOf(channel: FakeChannel): Json {
   return channel.guildId === null ? {} : { guild_id: channel.guildId };
 }
 
+/** Discord takes ids as numbers too (discord.py sends them so); the published schemas know strings only. */
+function withStringIds(body: Json): Json {
+  const text = ([key, value]: [string, unknown]): [string, unknown] => [key, typeof value === 'number' && /(^|_)id$/.test(key) ? String(value) : value];
+  const strings = (value: Json): Json => Object.fromEntries(Object.entries(value).map(text));
+  return {
+    ...body,
+    ...(Array.isArray(body.attachments) ? { attachments: (body.attachments as Json[]).map(strings) } : {}),
+    ...(body.message_reference ? { message_reference: strings(body.message_reference as Json) } : {}),
+  };
+}
+
 /** Discord numbers the components of its answers. */
 function withIds(components: unknown): Json[] {
   let id = 0;
   const number = (component: Json): Json => ({ ...component, id: ++id, ...(Array.isArray(component.components) ? { components: (component.components as Json[]).map(number) } : {}) });
   return ((components ?? []) as Json[]).map(number);
+}
+
+/** Ids written as numbers are longer than a double holds: they are kept as they are written. */
+function parseBody(text: string): Json {
+  const keepLong = (_key: string, value: unknown, context?: { source?: string }): unknown => (typeof value === 'number' && !Number.isSafeInteger(value) ? (context?.source ?? value) : value);
+  return JSON.parse(text, keepLong) as Json;
 }
 
 async function readBody(request: IncomingMessage): Promise<{ body: Json; files: Upload[] }> {
@@ -611,13 +632,13 @@ async function readBody(request: IncomingMessage): Promise<{ body: Json; files: 
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const text = Buffer.concat(chunks).toString('utf8');
-    return { body: text === '' ? {} : (JSON.parse(text) as Json), files };
+    return { body: text === '' ? {} : parseBody(text), files };
   }
   let body: Json = {};
   await new Promise<void>((resolve, reject) => {
     const parser = busboy({ headers: request.headers });
     parser.on('field', (name, value) => {
-      if (name === 'payload_json') body = JSON.parse(value) as Json;
+      if (name === 'payload_json') body = parseBody(value);
     });
     parser.on('file', (name, stream, { filename }) => {
       const chunks: Buffer[] = [];

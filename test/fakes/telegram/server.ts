@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import busboy from 'busboy';
-import { callDefinition, resultDefinition, violation } from './schema.ts';
+import { callDefinition, fieldValue, resultDefinition, violation } from './schema.ts';
 import { type FakeChat, type FakeMessage, type Json, TelegramWorld } from './world.ts';
 
 export interface Fault {
@@ -44,9 +44,6 @@ class Refusal extends Error {
     this.parameters = parameters;
   }
 }
-
-const jsonFields = new Set(['media', 'reply_markup', 'reply_parameters', 'caption_entities', 'entities', 'link_preview_options', 'allowed_updates']);
-const numberFields = new Set(['chat_id', 'message_id', 'message_thread_id', 'offset', 'limit', 'timeout', 'draft_id']);
 
 export class FakeTelegram {
   readonly token = '4242:TEST-token_that-is-opaque';
@@ -101,7 +98,7 @@ export class FakeTelegram {
     const match = path.match(/^\/bot([^/]+)\/(\w+)$/);
     if (!match) return send(response, 404, { ok: false, error_code: 404, description: 'Not Found' });
     const method = match[2]!;
-    const { payload, files } = await readBody(request);
+    const { payload, files } = await readBody(request, method);
     if (decodeURIComponent(match[1]!) !== this.token) return send(response, 401, { ok: false, error_code: 401, description: 'Unauthorized' });
     const call: Call = { method, payload, files: [...files.keys()], at: Date.now(), status: 200 };
     this.calls.push(call);
@@ -346,19 +343,23 @@ function send(response: ServerResponse, status: number, body: Json): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-async function readBody(request: IncomingMessage): Promise<{ payload: Json; files: Map<string, Uint8Array> }> {
+/** JSON, a form with files or one without: clients use all three. */
+async function readBody(request: IncomingMessage, method: string): Promise<{ payload: Json; files: Map<string, Uint8Array> }> {
   const files = new Map<string, Uint8Array>();
   if (!request.headers['content-type']?.startsWith('multipart/')) {
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const text = Buffer.concat(chunks).toString('utf8');
+    if (request.headers['content-type']?.startsWith('application/x-www-form-urlencoded')) {
+      return { payload: Object.fromEntries([...new URLSearchParams(text)].map(([name, value]) => [name, fieldValue(method, name, value)])), files };
+    }
     return { payload: text === '' ? {} : (JSON.parse(text) as Json), files };
   }
   const payload: Json = {};
   await new Promise<void>((resolve, reject) => {
     const parser = busboy({ headers: request.headers });
     parser.on('field', (name, value) => {
-      payload[name] = jsonFields.has(name) ? JSON.parse(value) : numberFields.has(name) ? Number(value) : value === 'true' ? true : value === 'false' ? false : value;
+      payload[name] = fieldValue(method, name, value);
     });
     parser.on('file', (name, stream) => {
       const chunks: Buffer[] = [];
