@@ -184,6 +184,7 @@ describe('the paper’s kind of model', () => {
     expect((result['sharing'] as { largest_difference: number }).largest_difference).toBeLessThan(1e-4);
     expect((await runEvaluation(own, 'captioning', data, 'test')).result).toMatchObject({ n_images: 4 });
     expect((await runEvaluation(own, 'dialogue', { limit: 4 }, 'test')).result).toMatchObject({ n: 4 });
+    expect((await runEvaluation(own, 'prompting', { data: stories, images: photos, samples: 10, limit: 3 }, 'test')).result).toMatchObject({ captions: { '5_captions': { r10: 100 } }, images: { '5_captions_4_images': { r10: 100 } } });
   };
 
   test('runs every task', async () => {

@@ -213,10 +213,12 @@ describe('dialogue', () => {
     expect(figures).toMatchObject({ ret_precision: null, ret_recall: 0, ret_f1: null, empty_answers: 1 });
   });
 
-  test('the set that comes with the project is well-formed, balanced, and says nothing twice', async () => {
+  test('the set that comes with the project is well-formed, balanced everywhere, and says nothing twice', async () => {
     const lines = await loadDialogueSet();
     expect(lines.length).toBeGreaterThanOrEqual(120);
     expect(lines.filter(({ expect: wanted }) => wanted === 'picture').length).toBe(lines.length / 2);
+    // The first few (`--limit`) are as balanced as the whole.
+    expect(lines.slice(0, 10).filter(({ expect: wanted }) => wanted === 'picture').length).toBe(5);
     expect(new Set(lines.map(({ turns }) => turns.join('|').toLowerCase())).size).toBe(lines.length);
     await expect(loadDialogueSet(fixture('captions.tsv'))).rejects.toMatchObject({ code: 'EVALUATION_DATA' });
   });

@@ -35,6 +35,7 @@ table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular
 th, td { padding: .3rem .8rem; border-bottom: 1px solid #8885; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 .figure { white-space: nowrap; }
+td:not(.figure) { text-align: left; }
 h2 { margin-top: 2.5rem; }
 .wrap { overflow-x: auto; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; overflow-wrap: anywhere; }

@@ -28,7 +28,7 @@ interface Point {
 export async function runPrompting(engine: Engine, request: RunRequest): Promise<RunOutcome> {
   const data = required(request.data);
   const { byCaptions, byImages, about } = data.toLowerCase().endsWith('.json') ? await fromStories(engine, data, request) : await fromCaptions(engine, data, request);
-  const dialogue = await loadDialogueSet();
+  const dialogue = (await loadDialogueSet()).slice(0, request.limit);
   const byFactor = [];
   for (const factor of factors) byFactor.push({ factor, figures: (await evaluateDialogue(engine, dialogue, { ...request, retScaleFactor: factor })).figures });
 
