@@ -7,6 +7,7 @@ export function registerTrainingCommands(program: Command): void {
     .command('train')
     .description('train an adapter on captioned pictures; the same command goes on with a run that was stopped')
     .addOption(new Option('--recipe <name>', 'where settings start: the paper’s, or the starter’s (chat, gallery names, talk)').choices(['paper', 'starter']).default('paper'))
+    .option('--config <json>', 'settings from a file, such as a run’s config.json: above the recipe, below the options. Its data may be weighted')
     .option('--data <tsv...>', 'captions (caption<TAB>image), one file or several')
     .option('--images <place...>', 'folder or tar archive of the pictures, one for each file')
     .option('--talk <jsonl...>', 'ordinary talk: lines of {"user", "assistant"}')

@@ -8,7 +8,7 @@ import { pack } from 'tar-stream';
 import { trainInput } from '../../src/cli/commands/train.ts';
 import { adamWStep, clipGradients, createAdamW, gradientNorm } from '../../src/training/adamw.ts';
 import { requestText, tidyCaption } from '../../src/model/index.ts';
-import { createFeatureScale, foldScaleInto } from '../../src/training/feature-scale.ts';
+import { createFeatureScale, foldScaleInto, foldScaleOutOf } from '../../src/training/feature-scale.ts';
 import { parseTrainConfig, recallOf, settingsFrom, trainSettings } from '../../src/training/index.ts';
 import { joinPairs, plainCaption, plainText } from '../../src/training/plain-form.ts';
 import { readPictures } from '../../src/training/picture-files.ts';
@@ -129,6 +129,8 @@ test('scaled features give the same maps as raw ones', () => {
   const folded = map();
   foldScaleInto(folded, scale);
   rows.forEach((row, i) => expect(apply(folded, scaled[i]!)).toBeCloseTo(apply(map(), row), 4));
+  foldScaleOutOf(folded, scale);
+  rows.forEach((row) => expect(apply(folded, row)).toBeCloseTo(apply(map(), row), 4));
 });
 
 test('recall counts the rank of the right partner', () => {
@@ -156,10 +158,21 @@ describe('settings', () => {
     expect(settingsFrom({ lr: '0.01', betas: '[0.8,0.9]', 'retrieval-maps-steps': '5', form: 'chat', 'tidy-captions': 'true' })).toEqual({ lr: 0.01, betas: [0.8, 0.9], retrievalMaps: { steps: 5 }, form: 'chat', tidyCaptions: true });
   });
 
-  test('options stand above a recipe, and data beside its own', () => {
+  test('options stand above a file of settings, that above a recipe; data stand beside one another', () => {
     const input = trainInput({ recipe: 'starter', run: 'runs/x', data: ['a.tsv'], images: ['a.tar'], steps: '7', retrievalMapsSteps: '3' });
     expect(parseTrainConfig(input)).toMatchObject({ form: 'chat', steps: 7, visualTokens: 4, retrievalMaps: { steps: 3, batchSize: 1408 } });
     expect(input.data!.map(({ kind }) => kind)).toEqual(['captions', 'named', 'talk']);
+    const config = join(mkdtempSync(join(tmpdir(), 'config-')), 'config.json');
+    writeFileSync(config, JSON.stringify({ run: 'runs/old', lr: 0.5, steps: 9, retrievalMaps: { dropout: 0 }, data: [{ kind: 'named', names: 'n.json', images: 'n', weight: 0.2 }] }));
+    const from = trainInput({ recipe: 'starter', config, run: 'runs/y', steps: '7', data: ['a.tsv'], images: ['a.tar'] });
+    expect(parseTrainConfig(from)).toMatchObject({ run: 'runs/y', lr: 0.5, steps: 7, visualTokens: 4, retrievalMaps: { dropout: 0, batchSize: 1408 } });
+    expect(from.data!.map(({ kind }) => kind)).toEqual(['captions', 'named', 'named', 'talk']);
+    for (const text of ['{', '[]', '{"data":1}']) {
+      writeFileSync(config, text);
+      expect(() => trainInput({ recipe: 'paper', run: 'r', config })).toThrow(expect.objectContaining({ code: 'CLI_OPTION' }));
+    }
+    writeFileSync(config, '{"learningRate":1,"validation":7}');
+    expect(() => parseTrainConfig(trainInput({ recipe: 'paper', run: 'r', config }))).toThrow(expect.objectContaining({ code: 'TRAINING_CONFIG', why: expect.stringMatching(/learningRate[^]*validation/) }));
     expect(() => trainInput({ recipe: 'paper' })).toThrow(expect.objectContaining({ code: 'CLI_OPTION' }));
     expect(() => trainInput({ recipe: 'paper', run: 'r', data: ['a.tsv'] })).toThrow(expect.objectContaining({ code: 'CLI_OPTION' }));
   });

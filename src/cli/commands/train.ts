@@ -1,4 +1,5 @@
 // `fromage train`: settings from a recipe and the options, progress while it runs, the result in the end.
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FromageError } from '../../errors.ts';
@@ -8,6 +9,8 @@ import { createProgress, type Progress } from '../progress.ts';
 
 interface TrainFlags {
   readonly recipe: RecipeName;
+  /** A JSON file. */
+  readonly config?: string;
   readonly data?: readonly string[];
   readonly images?: readonly string[];
   readonly talk?: readonly string[];
@@ -32,8 +35,10 @@ export async function trainCommand(command: Command): Promise<void> {
 
 /** @throws FromageError `CLI_OPTION` */
 export function trainInput(flags: TrainFlags & Record<string, unknown>): TrainInput {
-  const { data: recipeData, ...base } = recipe(flags.recipe);
-  const given = settingsFrom(Object.fromEntries(trainSettings().map(({ flag }) => [flag, flags[camelCase(flag)] as string | undefined])));
+  const { data: recipeData, ...recipeSettings } = recipe(flags.recipe);
+  const { data: fileData = [], ...fileSettings } = flags.config === undefined ? {} : readConfig(flags.config);
+  const base = over(recipeSettings, fileSettings);
+  const given = over(base, settingsFrom(Object.fromEntries(trainSettings().map(({ flag }) => [flag, flags[camelCase(flag)] as string | undefined]))));
   if (typeof given['run'] !== 'string') throw new FromageError({ code: 'CLI_OPTION', what: '--run is missing', todo: 'name the folder of the run: --run runs/first' });
   const files = flags.data ?? [];
   const images = flags.images ?? [];
@@ -41,10 +46,36 @@ export function trainInput(flags: TrainFlags & Record<string, unknown>): TrainIn
   const data: DataSource[] = [
     ...files.map((tsv, i): DataSource => ({ kind: 'captions', tsv: resolve(tsv), images: resolve(images[i]!), weight: 1, captioning: true, retrieval: true })),
     ...(flags.talk ?? []).map((file): DataSource => ({ kind: 'talk', file: resolve(file), weight: 0.1 })),
+    ...fileData,
     ...recipeData,
   ];
-  const nested = (key: 'validation' | 'retrievalMaps') => (base[key] || given[key] ? { [key]: { ...base[key], ...(given[key] as object | undefined) } } : {});
-  return { ...base, ...given, ...nested('validation'), ...nested('retrievalMaps'), run: given['run'], data } as TrainInput;
+  return { ...given, data } as TrainInput;
+}
+
+type Settings = Readonly<Record<string, unknown>>;
+
+/** The second ones above the first, group by group. */
+function over(lower: Settings, upper: Settings): Settings {
+  const nested = (key: string) => (isGroup(lower[key]) && isGroup(upper[key]) ? { [key]: { ...lower[key], ...upper[key] } } : {});
+  return { ...lower, ...upper, ...nested('validation'), ...nested('retrievalMaps') };
+}
+
+function isGroup(value: unknown): value is Settings {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What is in it is checked with all the other settings. */
+function readConfig(file: string): Settings & { readonly data?: readonly DataSource[] } {
+  const wrong = (why: string) => new FromageError({ code: 'CLI_OPTION', what: `--config ${file} cannot be used`, why, todo: 'give a JSON file like the config.json of a run' });
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw wrong(cause instanceof Error ? cause.message : String(cause));
+  }
+  if (!isGroup(value)) throw wrong('it is not an object of settings');
+  if (value['data'] !== undefined && !Array.isArray(value['data'])) throw wrong('"data" is not a list');
+  return value as Settings & { readonly data?: readonly DataSource[] };
 }
 
 function camelCase(flag: string): string {
