@@ -209,15 +209,18 @@ describe('the paper’s kind of model', () => {
   }
 });
 
+/** A whole CLIP as the presets of the paper have it: text tower and tokenizer beside the vision tower. */
+const clipModel = resolve(import.meta.dirname, '../model/clip-tiny');
+
 test('the command prints one JSON object last and writes a page', () => {
   const dataDir = join(folder, 'data');
-  const args = ['evaluate', 'retrieval', '--data', data.data, '--images', squares, '--model', llama.folder, '--weights', 'fp32', '--threads', '1', '--compare', llama.adapters[1], '--json'];
+  const args = ['evaluate', 'retrieval', '--data', data.data, '--images', squares, '--model', llama.folder, '--vision', clipModel, '--weights', 'fp32', '--threads', '1', '--compare', llama.adapters[1], '--json'];
   const { stdout, stderr, status } = spawnSync(process.execPath, [resolve(import.meta.dirname, '../../bin/fromage.mjs'), ...args], { encoding: 'utf8', env: { ...process.env, FROMAGE_DATA_DIR: dataDir } });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   const lines = stdout.trim().split('\n');
   expect(lines.length).toBe(1);
   const result = JSON.parse(lines[0]!) as Record<string, unknown>;
-  expect(result).toMatchObject({ task: 'retrieval', n_images: 4, n_captions: 5, seed: 1, compared_adapter: basename(llama.adapters[1]), comparison: { text_to_image: { r1: { first: expect.any(Number), second: expect.any(Number), plus_minus: expect.any(Number) } } } });
+  expect(result).toMatchObject({ task: 'retrieval', n_images: 4, n_captions: 5, seed: 1, baselines: { clip: { text_to_image: { r5: 100 } }, clip_absent: null }, compared_adapter: basename(llama.adapters[1]), comparison: { text_to_image: { r1: { first: expect.any(Number), second: expect.any(Number), plus_minus: expect.any(Number) } } } });
   expect(readFileSync(String(result['report']), 'utf8')).toContain('<h1>Evaluation: retrieval</h1>');
   const wrong = spawnSync(process.execPath, [resolve(import.meta.dirname, '../../bin/fromage.mjs'), 'evaluate', 'retrieval', '--data', fixture('none.tsv'), '--model', llama.folder], { encoding: 'utf8', env: { ...process.env, FROMAGE_DATA_DIR: dataDir } });
   expect(wrong.status).toBe(1);

@@ -78,7 +78,7 @@ describe.each(expected.cases)('$hidden_act with the end token $eos_token_id in t
       const texts = await clip.embedTexts(expected.texts);
       expect(worst(texts, text_embeds)).toBeLessThan(2e-6);
       const pooled = await vision.encode(Float32Array.from(expected.pixels), 2);
-      const pictures = clip.projectPictures([pooled.subarray(0, 18), pooled.subarray(18)]);
+      const pictures = clip.projectPictures([pooled.subarray(0, 12), pooled.subarray(12)]);
       expect(worst(pictures, image_embeds)).toBeLessThan(2e-6);
       expect(worst(texts.map((text) => pictures.map((picture) => dot(text, 0, picture, 0, text.length))), similarity)).toBeLessThan(3e-6);
       // Alone, without the others' padding.
@@ -92,7 +92,7 @@ describe.each(expected.cases)('$hidden_act with the end token $eos_token_id in t
 
 describe('what is no whole CLIP is told with its reason', () => {
   const codeOf = async (source: string): Promise<unknown> => loadClipSimilarity({ source, threads: 1 }).then(() => 'loaded', ({ code, why }: { code: string; why?: string }) => [code, why]);
-  const vision = { 'vision_model.embeddings.patch_embedding.weight': { shape: [18, 3, 5, 5], data: new Float32Array(18 * 75) } };
+  const vision = { 'vision_model.embeddings.patch_embedding.weight': { shape: [12, 3, 5, 5], data: new Float32Array(12 * 75) } };
   const token = { 'text_model.embeddings.token_embedding.weight': { shape: [579, 12], data: new Float32Array(579 * 12) } };
 
   test.each([

@@ -69,7 +69,7 @@ tokenizer = CLIPTokenizer(vocab=vocab, merges=[tuple(pair) for pair in merges])
 end = vocab["<|endoftext|>"]
 sizes = {"hidden_size": 12, "intermediate_size": 20, "num_hidden_layers": 2, "num_attention_heads": 3}
 text = {**sizes, "vocab_size": len(vocab), "max_position_embeddings": positions, "bos_token_id": end - 1, "eos_token_id": end, "pad_token_id": end}
-vision = {**sizes, "hidden_size": 18, "image_size": 12, "patch_size": 5}
+vision = {**sizes, "image_size": 12, "patch_size": 5}
 
 
 def numbers(tensor):
