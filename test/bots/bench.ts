@@ -1,14 +1,14 @@
 // What stands behind the bots in tests: the real store on SQLite, the real engine with a tiny generated
-// model, the real gallery with a few pictures, the real sanitizer. Only time can be slowed down.
+// model (or the starter, where content matters), the real gallery with a few pictures, the real sanitizer. Only time can be slowed down.
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { type BotOptions, ChatBot, type ChatServices } from '../../src/chat/index.ts';
-import { createEngine } from '../../src/engine/index.ts';
+import { createEngine, startEngine } from '../../src/engine/index.ts';
 import type { Engine, GenerateEvent, GenerateRequest } from '../../src/engine/types.ts';
 import { loadFromage } from '../../src/model/index.ts';
-import { EmbeddedIndex, PictureGallery, pictureId } from '../../src/retrieval/index.ts';
+import { EmbeddedIndex, type GalleryEntry, PictureGallery, pictureId } from '../../src/retrieval/index.ts';
 import type { Picture } from '../../src/retrieval/types.ts';
 import { openStore } from '../../src/store/index.ts';
 import { sanitizePicture } from '../../src/vision/index.ts';
@@ -21,6 +21,8 @@ export type Store = Awaited<ReturnType<typeof openStore>>;
 export class SlowEngine implements Engine {
   readonly #engine: Engine;
   readonly requests: GenerateRequest[] = [];
+  /** What came of each request that began: tokens found in the prefix cache, embeddings of its [RET]s. */
+  readonly began: { readonly conversation: string; readonly promptTokens: number; readonly cachedTokens: number; readonly embeddings: Float32Array[] }[] = [];
   /** Milliseconds before each character. */
   delayMs = 0;
 
@@ -31,12 +33,15 @@ export class SlowEngine implements Engine {
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent> {
     this.requests.push(request);
     let text = '';
+    const embeddings: Float32Array[] = [];
     const cancelled = (): GenerateEvent => {
       const usage = { promptTokens: 0, cachedTokens: 0, newTokens: 0, droppedTurns: 0, queuedMs: 0, firstTokenMs: 0, totalMs: 0 };
       return { type: 'end', reason: 'cancelled', text, tokenIds: [], seed: request.seed ?? 0, adapter: 'adapter', retProbability: 0, usage };
     };
     const { signal, ...rest } = request;
     for await (const event of this.#engine.generate(this.delayMs > 0 || !signal ? rest : request)) {
+      if (event.type === 'started') this.began.push({ conversation: request.conversation ?? '', promptTokens: event.promptTokens, cachedTokens: event.cachedTokens, embeddings });
+      if (event.type === 'ret') embeddings.push(event.embedding);
       if (event.type !== 'text' || this.delayMs === 0) {
         if (signal?.aborted && event.type !== 'end') return yield cancelled();
         yield event;
@@ -82,9 +87,21 @@ export async function openBench(pictures = 12, given?: string): Promise<Bench> {
   if (!existsSync(join(folder, 'model'))) writeTinyFromage(join(folder, 'model'), 5);
   const parts = await loadFromage({ model: join(folder, 'model'), weights: 'fp32', cacheDir: join(folder, 'cache'), threads: 1, verify: 'never' });
   const engine = new SlowEngine(createEngine(parts, { maxRows: 8, maxQueue: 500 }));
+  return assemble(folder, engine, await Promise.all(Array.from({ length: pictures }, (_, i) => entry(engine, i, 'all'))), given === undefined);
+}
+
+/** The starter model of the repository in its child process, with these pictures to show. */
+export async function openStarterBench(entriesOf: (engine: Engine) => Promise<readonly GalleryEntry[]>): Promise<Bench> {
+  const folder = mkdtempSync(join(tmpdir(), 'fromage-bots-'));
+  const engine = new SlowEngine(startEngine({ model: { model: 'starter', weights: 'auto', cacheDir: join(folder, 'cache'), threads: 1 } }));
+  await engine.ready();
+  return assemble(folder, engine, await entriesOf(engine), true);
+}
+
+async function assemble(folder: string, engine: SlowEngine, entries: readonly GalleryEntry[], remove: boolean): Promise<Bench> {
   const store = await openStore({ dataDir: join(folder, 'data') });
   const gallery = new PictureGallery({ createIndex: (dim) => new EmbeddedIndex(dim, { threads: 1 }) });
-  await gallery.add(await Promise.all(Array.from({ length: pictures }, (_, i) => entry(engine, i, 'all'))));
+  await gallery.add(entries);
   const info = await engine.info();
   const [adapter] = info.adapters;
   await gallery.serve({ key: adapter?.visualHash ?? 'a', dim: adapter?.retrievalDim ?? 8, adapters: info.adapters.map(({ id }) => id), project: (pooled) => engine.projectImages(pooled) });
@@ -103,7 +120,7 @@ export async function openBench(pictures = 12, given?: string): Promise<Bench> {
       await gallery.close();
       await engine.close();
       await store.close();
-      if (given === undefined) rmSync(folder, { recursive: true, force: true });
+      if (remove) rmSync(folder, { recursive: true, force: true });
     },
   };
 }
