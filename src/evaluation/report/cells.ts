@@ -8,7 +8,8 @@ const none = '–';
 /** `14.4 (12.1–16.8)`. */
 export function cell(value: number | null | undefined, interval?: readonly [number, number]): string {
   if (value === null || value === undefined || Number.isNaN(value)) return none;
-  return interval ? `${short(value)} (${short(interval[0])}–${short(interval[1])})` : short(value);
+  // Word joiners: a line may end before the interval, not inside it.
+  return interval ? `${short(value)} (${short(interval[0])}\u2060–\u2060${short(interval[1])})` : short(value);
 }
 
 export function recallRow(name: string, values: Recalls | null, intervals?: Intervals): string[] {

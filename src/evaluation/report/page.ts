@@ -33,9 +33,7 @@ const style = `
 body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid #8885; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-.figure { white-space: nowrap; }
-td:not(.figure) { text-align: left; }
+.text { text-align: left; }
 h2 { margin-top: 2.5rem; }
 .wrap { overflow-x: auto; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; overflow-wrap: anywhere; }
@@ -47,8 +45,8 @@ figcaption { font-size: .85rem; } figcaption p { margin: .2rem 0; }
 figcaption p:first-child { font-weight: 600; }
 `;
 
-/** Characters of a cell like `33.2 (28.5–37.9)`. */
-const longestFigure = 20;
+/** Characters of a cell like `33.2 (28.5–37.9)`; a column with a longer one holds words. */
+const longestFigure = 22;
 
 export function renderReport({ title, facts, sections }: Report): string {
   return `<!doctype html>
@@ -81,8 +79,8 @@ function renderSection({ title, text, table, plot, pictures }: ReportSection): s
 }
 
 function renderTable({ head, rows }: ReportTable): string {
-  // Figures stay on one line; sentences may take several.
-  const line = (tag: string, cells: readonly string[]) => `<tr>${cells.map((cell, i) => `<${tag}${i > 0 && cell.length <= longestFigure ? ' class="figure"' : ''}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
+  const ofText = head.map((_, i) => i === 0 || rows.some((row) => (row[i]?.length ?? 0) > longestFigure));
+  const line = (tag: string, cells: readonly string[]) => `<tr>${cells.map((cell, i) => `<${tag}${ofText[i] ? ' class="text"' : ''}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
   return `<div class="wrap"><table><thead>${line('th', head)}</thead><tbody>${rows.map((row) => line('td', row)).join('\n')}</tbody></table></div>`;
 }
 
