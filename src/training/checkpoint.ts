@@ -20,6 +20,8 @@ const stateSchema = z.strictObject({
   validationsSinceBest: z.number().int().nonnegative(),
   /** The last step's validation was interrupted. */
   validationDue: z.boolean(),
+  /** The text maps are those of hidden states at mean 0 and variance 1. */
+  scaledStates: z.boolean().default(false),
   finished: z.boolean(),
   seconds: z.number().nonnegative(),
 });

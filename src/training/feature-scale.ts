@@ -1,5 +1,5 @@
-// Pooled features at mean 0 and variance 1 train more evenly; the maps that come out are folded back to
-// features as the encoder gives them.
+// Inputs of the maps at mean 0 and variance 1 train more evenly: pooled features, hidden states at [RET].
+// The maps that come out are folded back to inputs as the frozen models give them.
 import type { Parameters } from './parameters.ts';
 import { parameterOf } from './parameters.ts';
 
@@ -33,19 +33,32 @@ export function featureScale(mean: Float32Array, std: Float32Array): FeatureScal
   return { mean, std, apply: (features) => features.map((value, i) => (value - mean[i]!) / std[i]!) };
 }
 
-/** Maps for raw features as maps for scaled ones: W' = W · std, b' = b + W · mean. Changes the parameters in place. */
-export function foldScaleInto(parameters: Parameters, { mean, std }: FeatureScale): Parameters {
-  for (const name of ['visual_embeddings', 'visual_fc']) {
-    const { data: weight, shape } = parameterOf(parameters, `${name}.weight`);
+/** Maps of pooled features. */
+export const pictureMaps: readonly string[] = ['visual_embeddings', 'visual_fc'];
+
+/** Maps for raw inputs as maps for scaled ones: W' = W · std, b' = b + W · mean. Changes the parameters in place. */
+export function foldScaleInto(parameters: Parameters, { mean, std }: FeatureScale, maps = pictureMaps): Parameters {
+  return changeMaps(parameters, maps, (weight, i) => ({ weight: weight * std[i]!, shift: weight * mean[i]! }));
+}
+
+/** The other way: W = W' / std, b = b' - W · mean. Changes the parameters in place. */
+export function foldScaleOutOf(parameters: Parameters, { mean, std }: FeatureScale, maps = pictureMaps): Parameters {
+  return changeMaps(parameters, maps, (weight, i) => ({ weight: weight / std[i]!, shift: -(weight / std[i]!) * mean[i]! }));
+}
+
+function changeMaps(parameters: Parameters, maps: readonly string[], change: (weight: number, input: number) => { readonly weight: number; readonly shift: number }): Parameters {
+  for (const name of maps) {
+    const { data: weights, shape } = parameterOf(parameters, `${name}.weight`);
     const { data: bias } = parameterOf(parameters, `${name}.bias`);
     const width = shape[1] ?? 0;
     for (let row = 0; row < bias.length; row++) {
-      let shift = 0;
+      let total = 0;
       for (let i = 0; i < width; i++) {
-        shift += weight[row * width + i]! * mean[i]!;
-        weight[row * width + i] = weight[row * width + i]! * std[i]!;
+        const { weight, shift } = change(weights[row * width + i]!, i);
+        weights[row * width + i] = weight;
+        total += shift;
       }
-      bias[row] = bias[row]! + shift;
+      bias[row] = bias[row]! + total;
     }
   }
   return parameters;

@@ -27,23 +27,25 @@ function starterRecipe(): Recipe {
     form: 'chat',
     tidyCaptions: true,
     visualTokens: 4,
+    // Recall@10 on held-out captions was 1.4 points higher than with the last layer alone (EXPERIMENTS.md).
+    textLayers: [8, 16, 24, -1],
     normalizeFeatures: true,
     data: [
       { kind: 'named', names: join(starterFolder, 'gallery.json'), images: galleryPictures(), weight: 0.6, captioning: false, retrieval: true },
       { kind: 'talk', file: join(starterFolder, 'talk.jsonl'), weight: 0.15 },
     ],
-    steps: 700,
+    steps: 600,
     batchSize: 32,
-    retrievalBatchSize: 32,
+    retrievalBatchSize: 16,
     lr: 1e-3,
     schedule: 'cosine',
     scheduleFloor: 0.05,
     warmupSteps: 30,
-    validateEvery: 350,
+    validateEvery: 300,
     validation: { count: 1000, captions: 64 },
     bestBy: 'captionLoss',
     checkpointEvery: 25,
-    retrievalMaps: { steps: 900, batchSize: 1408, formsPerExample: 3, textsPerSource: 18_000, warmupSteps: 30 },
+    retrievalMaps: { steps: 900, batchSize: 1024, formsPerExample: 3, textsPerSource: 18_000, warmupSteps: 30 },
   };
 }
 

@@ -9,6 +9,7 @@ import { adamWStep, type AdamWState, clipGradients } from './adamw.ts';
 import type { RetrievalMapsConfig } from './config.ts';
 import type { ContrastiveResult } from './contrastive.ts';
 import { pictureKey, type PairExample, type PictureName } from './examples.ts';
+import { createFeatureScale, type FeatureScale } from './feature-scale.ts';
 import { type Parameters, parameterOf } from './parameters.ts';
 import { createRandom, type Random } from './random.ts';
 import { learningRate } from './schedule.ts';
@@ -19,8 +20,9 @@ export interface RetStates {
   readonly pairs: readonly PairExample[];
   /** Weight of each pair's source, shared among its texts. */
   readonly sourceOf: readonly number[];
-  /** By layer `[pairs, width]`. */
+  /** By layer `[pairs, width]`, at mean 0 and variance 1 as `scales` brings them there. */
   readonly hidden: ReadonlyMap<number, Float32Array>;
+  readonly scales: ReadonlyMap<number, FeatureScale>;
 }
 
 export interface RetStatesOptions {
@@ -30,35 +32,56 @@ export interface RetStatesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Computes the states, or reads them from the run folder when they belong to this [RET] row. */
+/** Computes the states, or goes on with the file that belongs to this [RET] row and these texts. */
 export async function prepareRetStates(setting: Setting, parameters: Parameters, { file, maps, onProgress, signal }: RetStatesOptions): Promise<RetStates> {
   const { config, model, form, facts, weights } = setting;
   const texts = chooseTexts(setting, maps);
-  const key = createHash('sha256').update(bytesOf(parameterOf(parameters, 'ret_embedding').data)).update(JSON.stringify([texts.pairs.length, config.seed, maps])).digest('hex');
-  const widths = facts.textLayers.map((layer) => hiddenWidth(weights.config, layer));
-  const hidden = new Map<number, Float32Array>(facts.textLayers.map((layer, i) => [layer, new Float32Array(texts.pairs.length * widths[i]!)]));
-  if (existsSync(file)) {
-    const store = openSafetensors(file);
-    try {
-      if ((store.metadata as Record<string, unknown>)['key'] === key) {
-        for (const layer of facts.textLayers) hidden.set(layer, store.readFloat32(`hidden.${layer}`));
-        return { ...texts, hidden };
-      }
-    } finally {
-      store.close();
-    }
-  }
   const sequences = texts.pairs.map((pair, i) => form.text(pair, createRandom(config.seed, `ret-state/${i}`)));
-  const order = [...sequences.keys()].sort((a, b) => sequences[a]!.tokenIds.length - sequences[b]!.tokenIds.length);
-  for (let i = 0; i < order.length; i += config.microBatch) {
+  const key = createHash('sha256').update(bytesOf(parameterOf(parameters, 'ret_embedding').data)).update(JSON.stringify([facts.textLayers, sequences.map(({ tokenIds }) => tokenIds)])).digest('hex');
+  const widths = facts.textLayers.map((layer) => hiddenWidth(weights.config, layer));
+  const known = readStates(file, key, facts.textLayers);
+  const hidden = known?.hidden ?? new Map<number, Float32Array>(facts.textLayers.map((layer, i) => [layer, new Float32Array(texts.pairs.length * widths[i]!)]));
+  const save = (done: number) => writeSafetensors(file, new Map([...hidden].map(([layer, data], l) => [`hidden.${layer}`, { shape: [texts.pairs.length, widths[l]!], data }])), { key, done: String(done) });
+  // Texts of similar length together, so that little is padded.
+  const order = [...sequences.keys()].sort((a, b) => sequences[a]!.tokenIds.length - sequences[b]!.tokenIds.length || a - b);
+  let saved = known?.done ?? 0;
+  for (let i = saved; i < order.length; i += config.microBatch) {
+    if (signal?.aborted) save(i);
     signal?.throwIfAborted();
     const rows = order.slice(i, i + config.microBatch);
     const states = await model.hiddenAtRet(await model.texts(rows.map((row) => sequences[row]!)), parameters);
     facts.textLayers.forEach((layer, l) => rows.forEach((row, j) => hidden.get(layer)!.set(states.get(layer)!.subarray(j * widths[l]!, (j + 1) * widths[l]!), row * widths[l]!)));
-    onProgress?.(Math.min(i + config.microBatch, order.length), order.length);
+    const done = Math.min(i + config.microBatch, order.length);
+    if (done === order.length || done - saved >= textsPerSave) save((saved = done));
+    onProgress?.(done, order.length);
   }
-  writeSafetensors(file, new Map([...hidden].map(([layer, data], l) => [`hidden.${layer}`, { shape: [texts.pairs.length, widths[l]!], data }])), { key });
-  return { ...texts, hidden };
+  return { ...texts, ...scaled(hidden, widths) };
+}
+
+/** After a kill at most this many texts are computed again. */
+const textsPerSave = 4096;
+
+function readStates(file: string, key: string, layers: readonly number[]): { readonly hidden: Map<number, Float32Array>; readonly done: number } | null {
+  if (!existsSync(file)) return null;
+  const store = openSafetensors(file);
+  try {
+    const metadata = store.metadata as Readonly<Record<string, string | undefined>>;
+    if (metadata['key'] !== key) return null;
+    return { hidden: new Map(layers.map((layer) => [layer, store.readFloat32(`hidden.${layer}`)])), done: Number(metadata['done']) };
+  } finally {
+    store.close();
+  }
+}
+
+function scaled(hidden: ReadonlyMap<number, Float32Array>, widths: readonly number[]): Pick<RetStates, 'hidden' | 'scales'> {
+  const layers = [...hidden].map(([layer, data], l) => {
+    const width = widths[l]!;
+    const rows = Array.from({ length: data.length / width }, (_, row) => data.subarray(row * width, (row + 1) * width));
+    const scale = createFeatureScale(rows, width);
+    for (const row of rows) row.set(scale.apply(row));
+    return { layer, data, scale };
+  });
+  return { hidden: new Map(layers.map(({ layer, data }) => [layer, data])), scales: new Map(layers.map(({ layer, scale }) => [layer, scale])) };
 }
 
 /** Texts of every source, each with as many forms as were asked for. */

@@ -10,6 +10,7 @@ import { type Checkpoint, readCheckpoint, type RunState, writeCheckpoint } from 
 import { parseTrainConfig, type TrainConfig, type TrainInput } from './config.ts';
 import type { ExampleSource } from './examples.ts';
 import { adapterTensors, type Parameters, parameterOf } from './parameters.ts';
+import { type FeatureScale, foldScaleInto, foldScaleOutOf } from './feature-scale.ts';
 import { createRandom } from './random.ts';
 import { poolsOf, prepareRetStates, retrievalMapsStep } from './retrieval-maps.ts';
 import { RunFolder } from './run-folder.ts';
@@ -90,13 +91,15 @@ export async function train(input: TrainInput, options: TrainOptions = {}): Prom
   }
 }
 
-const freshState: RunState = { phase: 'joint', step: 0, drawn: {}, bestScore: null, bestStep: null, validationsSinceBest: 0, validationDue: false, finished: false, seconds: 0 };
+const freshState: RunState = { phase: 'joint', step: 0, drawn: {}, bestScore: null, bestStep: null, validationsSinceBest: 0, validationDue: false, scaledStates: false, finished: false, seconds: 0 };
 
 class Run {
   readonly #setting: Setting;
   readonly #folder: RunFolder;
   readonly #options: TrainOptions;
   readonly #parameters: Parameters;
+  /** By text layer, while the retrieval maps alone are trained. */
+  #stateScales: ReadonlyMap<number, FeatureScale> = new Map();
   #optimizer: Checkpoint['optimizer'];
   #state: RunState;
   readonly #began = performance.now();
@@ -177,6 +180,11 @@ class Run {
       if (this.#aborted()) return false;
       throw error;
     }
+    this.#stateScales = states.scales;
+    if (!this.#state.scaledStates) {
+      this.#eachTextMap(this.#parameters, foldScaleInto);
+      this.#state = { ...this.#state, scaledStates: true };
+    }
     const pools = poolsOf(this.#setting, states);
     if (await this.#catchUp()) return true;
     while (this.#state.step < maps.steps && !this.#aborted()) {
@@ -224,7 +232,7 @@ class Run {
     const best = this.#state.bestScore === null || score > this.#state.bestScore;
     const step = this.#globalStep();
     this.#state = { ...this.#state, validationDue: false, ...(best ? { bestScore: score, bestStep: step, validationsSinceBest: 0 } : { validationsSinceBest: this.#state.validationsSinceBest + 1 }) };
-    if (best) writeCheckpoint(this.#folder.best, this.#checkpoint());
+    if (best) writeCheckpoint(this.#folder.best, { ...this.#checkpoint(), parameters: this.#unscaled() });
     this.#folder.appendMetric({
       type: 'validation', step, score, captionLoss: finite(result.captionLoss), pairs: result.pairs,
       t2iRecallAt1: result.textToImage.recallAt1, t2iRecallAt5: result.textToImage.recallAt5, t2iRecallAt10: result.textToImage.recallAt10, t2iMedianRank: finite(result.textToImage.medianRank),
@@ -270,13 +278,26 @@ class Run {
   /** The parameters that did best on the held-out pairs, where there were any. */
   #takeBest(): void {
     const best = this.#state.bestStep === null ? null : readCheckpoint(this.#folder.best);
-    if (!best) return;
-    for (const [name, { data }] of this.#parameters) data.set(parameterOf(best.parameters, name).data);
+    const taken = best?.parameters ?? this.#unscaled();
+    for (const [name, { data }] of this.#parameters) data.set(parameterOf(taken, name).data);
+    this.#state = { ...this.#state, scaledStates: false };
+  }
+
+  /** The parameters for hidden states as the language model gives them. */
+  #unscaled(): Parameters {
+    if (!this.#state.scaledStates) return this.#parameters;
+    const copies = new Map([...this.#parameters].map(([name, { shape, data }]) => [name, { shape, data: data.slice() }]));
+    this.#eachTextMap(copies, foldScaleOutOf);
+    return copies;
+  }
+
+  #eachTextMap(parameters: Parameters, change: typeof foldScaleInto): void {
+    this.#setting.facts.textLayers.forEach((layer, i) => change(parameters, this.#stateScales.get(layer)!, [`text_hidden_fcs.${i}`]));
   }
 
   #tensors() {
     const { scale, facts } = this.#setting;
-    const tensors = adapterTensors(this.#parameters, facts);
+    const tensors = adapterTensors(this.#unscaled(), facts);
     // Validation works on scaled features; only what leaves the run is folded.
     return scale && this.#state.finished ? { ...tensors, featureMean: scale.mean, featureStd: scale.std } : tensors;
   }

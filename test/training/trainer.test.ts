@@ -47,7 +47,7 @@ test.each(['opt', 'llama'] as const)('a run with both losses learns and leaves t
 });
 
 test('a run that is stopped again and again ends with the very numbers of one that was not', async () => {
-  const settings = { steps: 12, retrievalMaps: { steps: 6, batchSize: 12, warmupSteps: 1 }, form: 'chat', data: undefined } as const;
+  const settings = { steps: 12, retrievalMaps: { steps: 6, batchSize: 12, warmupSteps: 1 }, form: 'chat' as const, textLayers: [1, -1], data: undefined };
   const { folder, config } = await writeTinyRun('llama');
   const chat = { ...config, ...settings, data: [...config.data!, { kind: 'talk' as const, file: join(folder, 'talk.jsonl'), weight: 0.3 }] };
   const whole = await train({ ...chat, run: join(folder, 'whole') });
@@ -60,7 +60,7 @@ test('a run that is stopped again and again ends with the very numbers of one th
     result = await train({ ...chat, run: join(folder, 'stopped') }, {
       signal: controller.signal,
       onProgress: ({ stage }) => {
-        if ((stage === 'joint' || stage === 'maps') && ++steps === patience) controller.abort();
+        if ((stage === 'joint' || stage === 'states' || stage === 'maps') && ++steps === patience) controller.abort();
       },
     });
     if (result.status === 'interrupted') stops++;
