@@ -5,6 +5,7 @@ import type { Logger } from '../log.ts';
 import { asFromageError } from '../errors.ts';
 import type { Gallery } from '../retrieval/types.ts';
 import type { Job, TrainingRun } from './contracts.ts';
+import { cleanStart } from './lineage.ts';
 import type { Lineup } from './lineup.ts';
 import { runIdOf, statusOf, trainingJob } from './records.ts';
 import type { LearningSettings } from './settings.ts';
@@ -60,11 +61,13 @@ export class LearningJobs implements TrainingJobs {
     const { store, gallery, lineup } = this.#options;
     const settings = await this.#options.settings();
     const snapshot = await takeSnapshot({ store, gallery, settings, since: await this.#seenUntil() });
-    const why = tooLittle(snapshot, settings);
+    // To leave somebody out who was forgotten needs no new examples.
+    const { from, leavesOut } = await cleanStart(store.adapters, lineup.serving);
+    const why = tooLittle(snapshot, leavesOut ? { ...settings, minNewExamples: 0 } : settings);
     if (why !== null) return { why };
     const set = await freezeSnapshot(store, snapshot);
-    const parent = lineup.serving;
-    return { run: await store.runs.create({ ...(reason === '' ? {} : { why: reason }), trainSetId: set.id, ...(userId === null ? {} : { requestedBy: userId }), ...(parent === null ? {} : { parentAdapterId: parent }) }) };
+    const words = reason === '' && leavesOut ? 'without the rows of people who asked to be forgotten' : reason;
+    return { run: await store.runs.create({ ...(words === '' ? {} : { why: words }), trainSetId: set.id, ...(userId === null ? {} : { requestedBy: userId }), ...(from === null ? {} : { parentAdapterId: from }) }) };
   }
 
   async status(): Promise<JobStatus | null> {

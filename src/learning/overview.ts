@@ -1,7 +1,8 @@
 // What the page of learning shows: votes over time, runs with their curves, and a candidate beside the
 // adapter that serves, with what each of them would answer.
 import type { AdapterVersion as ShownVersion, JobStatus } from '../chat/services.ts';
-import type { Engine, Prompt } from '../engine/types.ts';
+import { showRequest } from '../chat/index.ts';
+import type { Engine } from '../engine/types.ts';
 import { FromageError } from '../errors.ts';
 import { everybody, type Gallery, type Picture } from '../retrieval/types.ts';
 import type { RunPoint } from './contracts.ts';
@@ -55,23 +56,25 @@ export class LearningOverview {
     return this.#options.store.runs.curve(runId);
   }
 
-  /** What two versions answer to the same questions, with the same seed. */
+  /** What two versions answer to the same questions, with the same seed; `/show …` is answered with a picture, as in a chat. */
   async compare(ids: readonly string[], questions: readonly string[]): Promise<readonly ExampleAnswer[]> {
     const { lineup } = this.#options;
     for (const id of ids) await lineup.load(id);
     const answers: ExampleAnswer[] = [];
     for (const question of questions.slice(0, 8)) {
       const found = [];
-      for (const adapter of ids) found.push({ adapter, ...(await this.#answer(adapter, asTyped(question.slice(0, 300)))) });
+      for (const adapter of ids) found.push({ adapter, ...(await this.#answer(adapter, question.slice(0, 300))) });
       answers.push({ question, answers: found });
     }
     return answers;
   }
 
-  async #answer(adapter: string, prompt: Prompt): Promise<{ readonly text: string; readonly picture: Pick<Picture, 'id' | 'alt'> | null }> {
+  async #answer(adapter: string, question: string): Promise<{ readonly text: string; readonly picture: Pick<Picture, 'id' | 'alt'> | null }> {
     const { engine, gallery } = this.#options;
+    const [, wanted] = /^\/show\s+(.+)$/s.exec(question) ?? [];
+    const prompt = asTyped(wanted === undefined ? question : showRequest(wanted));
     let picture: Pick<Picture, 'id' | 'alt'> | null = null;
-    for await (const event of engine.generate({ prompt, adapter, seed: 1, decoding: { maxNewTokens: answerTokens } })) {
+    for await (const event of engine.generate({ prompt, adapter, seed: 1, decoding: { maxNewTokens: answerTokens, ...(wanted === undefined ? {} : { forceRet: true }) } })) {
       if (event.type === 'ret' && picture === null) {
         const [hit] = (await gallery()?.find({ vector: event.embedding, filter: { tenants: [everybody] }, limit: 1, adapter })) ?? [];
         picture = hit ? { id: hit.id, alt: hit.alt } : null;

@@ -43,8 +43,9 @@ test('votes become a better adapter that serves without a restart, and a rollbac
   const { runs, votes } = await learning.overview.facts();
   expect(votes.reduce((sum, { up, down }) => sum + up + down, 0)).toBe(60);
   expect((await learning.overview.curve(runs[0]!.runId!)).length).toBeGreaterThan(20);
-  const [example] = await learning.overview.compare([base.id, newest!.id], [paraphrase]);
-  expect(example!.answers).toHaveLength(2);
+  const [asked, shown] = await learning.overview.compare([base.id, newest!.id], [paraphrase, `/show my cat`]);
+  expect(asked!.answers).toHaveLength(2);
+  expect(shown!.answers.map(({ adapter, picture }) => [adapter, picture !== null])).toEqual([[base.id, true], [newest!.id, true]]);
 
   expect(await learning.adapters.rollback('telegram:1')).toMatchObject({ id: base.id, serving: true });
   expect(await world.shownFor(paraphrase)).toBe(before);
@@ -77,14 +78,29 @@ test('a chat is pinned to an adapter while others follow the one that serves; bo
   const [old, now] = await Promise.all([world.shownFor(paraphrase, base.id), world.shownFor(paraphrase, good.id)]);
   expect(now).toBe(world.pictures[0]);
   expect(old).not.toBe(now);
-  await learning.adapters.pin(chatId, null);
+  const refused = (await learning.adapters.list()).find(({ details }) => details.join().includes('state refused'))!;
+  await expect(learning.adapters.pin(chatId, refused.id)).rejects.toMatchObject({ code: 'LEARNING_REFUSED' });
+  expect(await learning.adapters.pinned(chatId)).toBe(base.id);
+  expect(await learning.adapters.pin(chatId, null)).toBeNull();
   expect(await learning.adapterFor(chatId)).toBe(good.id);
 });
 
-test('forgetting a person marks the adapters that saw their rows, and a run leaves them out', async () => {
+test('forgetting a person marks the adapters that saw their rows, and a run begins before them and leaves them out', async () => {
+  await world.store.settings.unset('global', 'learning');
   const { user } = await world.person(3);
   const report = await world.store.userData.forget(user.id);
   const good = (await learning.adapters.list()).find(({ serving }) => serving)!;
   expect(report.adapters).toContain(good.id);
   expect(good.details.join('\n')).toContain('asked to be forgotten: /retrain start');
-});
+  // There is nothing new to learn; to leave somebody out is reason enough.
+  const started = await learning.jobs.start({ by: 'telegram:1', reason: '' });
+  if (!started.started) throw new Error(started.why);
+  expect(started.job).toMatchObject({ examples: 0, summary: expect.stringContaining('without the rows of people who asked to be forgotten') });
+  expect(await ended(learning)).toMatchObject({ state: 'done', summary: expect.stringContaining('serves from now on') });
+  const [clean] = await learning.adapters.list();
+  expect(clean).toMatchObject({ serving: true, parent: expect.stringMatching(/^base-/) });
+  expect(clean!.details.join('\n')).not.toContain('asked to be forgotten:');
+  const [set] = await world.store.trainSets.list();
+  expect(JSON.stringify(await world.store.trainSets.rows(set!.id))).not.toContain(user.id);
+  expect(await world.shownFor(paraphrase)).toBe(world.pictures[0]);
+}, 60_000);

@@ -147,7 +147,7 @@ export const en = {
   'mydata.private': 'I only hand that out in a direct message. Please write to me there.',
   'forget.ask': 'Shall I delete everything I keep about you: questions, answers, pictures, votes, consents? This cannot be undone.',
   'forget.done': 'Deleted: {turns, plural, one {# message} other {# messages}}, {files, plural, one {# picture} other {# pictures}}, {votes, plural, one {# vote} other {# votes}}.',
-  'forget.adapters': 'Trained on your data before: {adapters}.',
+  'forget.adapters': 'Trained on your data before: {adapters}. They are marked, and /retrain start makes one without it.',
   'confirm.kept': 'Nothing was changed.',
 
   'help.intro': 'I am a bot that sees pictures and shows pictures. Write to me, mention me or reply to me; send pictures with your question.',

@@ -11,6 +11,7 @@ import type { TrainResult } from '../../training/index.ts';
 import type { ClaimedJob, TrainingRun, TrainRow, TrainSet } from '../contracts.ts';
 import { featuresOf } from '../features.ts';
 import { judge, type Verdict } from '../gate.ts';
+import { sawForgotten } from '../lineage.ts';
 import type { Lineup } from '../lineup.ts';
 import { lessonsOf, picturesOf, trainingSources } from '../materials.ts';
 import { asJson, type JobOutcome, runIdOf, trainingJob, verdictLines } from '../records.ts';
@@ -133,7 +134,7 @@ export class TrainingWorker {
       await lineup.load(candidate);
       const serving = lineup.serving ?? parent;
       await lineup.load(serving);
-      const verdict = await judge({ engine: this.#options.engine, candidate, serving, lessons, features, settings, signal: pulse.signal });
+      const verdict = await judge({ engine: this.#options.engine, candidate, serving, lessons, features, settings: await this.#standards(serving, candidate, settings), signal: pulse.signal });
       await store.adapters.judge(candidate, asJson({ ...verdict, against: serving }), !verdict.passed);
       await pulse.check();
       const outcome = await this.#decide(candidate, run, verdict, set, settings);
@@ -241,6 +242,13 @@ export class TrainingWorker {
     const { hash, visualHash, metadata } = known ?? (await engine.loadAdapter(join(dataDir, folder), id));
     const metrics = (metadata['metrics'] ?? {}) as object;
     await store.adapters.add({ id, parentId, folder, hash, visualHash, trainSetId: set.id, runId: run.id, metrics: asJson(metrics) });
+  }
+
+  /** A candidate that takes the place of one which saw people who were forgotten need not be better, only not worse. */
+  async #standards(serving: string, candidate: string, settings: LearningSettings): Promise<LearningSettings> {
+    const { adapters } = this.#options.store;
+    if (!(await sawForgotten(adapters, serving)) || (await sawForgotten(adapters, candidate))) return settings;
+    return { ...settings, gate: { ...settings.gate, minApprovalGain: Math.min(settings.gate.minApprovalGain, -settings.gate.approvalLoss) } };
   }
 
   async #decide(candidate: string, run: TrainingRun, verdict: Verdict, set: TrainSet, settings: LearningSettings): Promise<JobOutcome> {
