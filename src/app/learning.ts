@@ -1,7 +1,7 @@
 // Learning as the configuration asks for it, over the running engine and gallery.
 import type { Config } from '../config/index.ts';
 import type { Engine } from '../engine/types.ts';
-import { createLearning, type Learning } from '../learning/index.ts';
+import { createLearning, type Learning, type LearningSettingsInput } from '../learning/index.ts';
 import type { Logger } from '../log.ts';
 import { findSources } from '../model/index.ts';
 import type { StoredGallery } from '../retrieval/index.ts';
@@ -14,6 +14,11 @@ export interface LearningParts {
   readonly store: Store;
   readonly gallery: StoredGallery;
   readonly log: Logger;
+}
+
+/** What the environment says of learning. */
+export function learningSettings({ FROMAGE_LEARN_DISCORD: allowed }: Pick<Config, 'FROMAGE_LEARN_DISCORD'>): LearningSettingsInput {
+  return { discord: { captions: allowed.includes('captions'), votes: allowed.includes('votes') } };
 }
 
 /** The engine must be ready and the gallery filled. @throws FromageError `LEARNING_…` */
@@ -32,7 +37,7 @@ export async function openLearning({ config, engine, store, gallery, log }: Lear
       ...(config.FROMAGE_VISION === undefined ? {} : { vision: config.FROMAGE_VISION }),
       ...(config.FROMAGE_THREADS === undefined ? {} : { threads: config.FROMAGE_THREADS }),
     },
-    settings: { discord: { captions: config.FROMAGE_LEARN_DISCORD.includes('captions'), votes: config.FROMAGE_LEARN_DISCORD.includes('votes') } },
+    settings: learningSettings(config),
     log,
   });
 }

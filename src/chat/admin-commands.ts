@@ -83,7 +83,8 @@ function statusLine(scene: Scene, { id, state, progress, examples, summary }: Jo
 export async function adapterCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {
   const { adapters } = desk.services;
   if (!adapters) return notThere(scene, event);
-  const id = event.options.id?.trim() ?? '';
+  const [id = '', ...reason] = event.options.id?.trim().split(/\s+/) ?? [];
+  const because = (words: readonly string[]): string => words.join(' ').slice(0, 200);
   const line = (version: { id: string; serving: boolean; parent: string | null }): string =>
     speak(scene, 'adapter.line', { id: version.id, serving: version.serving ? 'yes' : 'no', parent: version.parent ?? '—' });
   switch (event.options.action) {
@@ -92,7 +93,7 @@ export async function adapterCommand(desk: Desk, scene: Scene, event: CommandEve
       const version = id === '' ? null : await adapters.show(id);
       if (!version) return answer(scene, event, speak(scene, 'adapter.none'));
       if (event.options.action === 'show') return answer(scene, event, [line(version), ...version.details].join('\n'));
-      const promoted = await adapters.promote(id, scene.author.id);
+      const promoted = await adapters.promote(id, scene.author.id, because(reason));
       return answer(scene, event, speak(scene, 'adapter.promoted', { id: promoted.id }));
     }
     case 'pin': {
@@ -101,7 +102,7 @@ export async function adapterCommand(desk: Desk, scene: Scene, event: CommandEve
       return answer(scene, event, pinned === null ? speak(scene, 'adapter.unpinned') : speak(scene, 'adapter.pinned', { id: pinned }));
     }
     case 'rollback': {
-      const back = await adapters.rollback(scene.author.id);
+      const back = await adapters.rollback(scene.author.id, because([id, ...reason]));
       return answer(scene, event, back ? speak(scene, 'adapter.rolledBack', { id: back.id }) : speak(scene, 'adapter.noEarlier'));
     }
     default: {

@@ -123,6 +123,8 @@ export interface ConversationStore {
   user(id: string): Promise<User | null>;
   ensureChat(chat: { readonly platform: string; readonly externalId: string; readonly kind: 'private' | 'group'; readonly guildId?: string; readonly title?: string }): Promise<Chat>;
   chat(id: string): Promise<Chat | null>;
+  /** By the platform's own id; null where nothing was ever said. */
+  findChat(platform: string, externalId: string): Promise<Chat | null>;
   /** Telegram's `migrate_to_chat_id`: the place keeps its rows under its new platform id. */
   moveChat(chatId: string, externalId: string): Promise<void>;
 

@@ -46,9 +46,9 @@ export interface AdapterVersions {
   list(): Promise<readonly AdapterVersion[]>;
   show(id: string): Promise<AdapterVersion | null>;
   /** @throws FromageError with a `userMessage` when the gate or the id forbids it */
-  promote(id: string, by: string): Promise<AdapterVersion>;
+  promote(id: string, by: string, why?: string): Promise<AdapterVersion>;
   /** The version that serves afterwards; null when there is no earlier one. */
-  rollback(by: string): Promise<AdapterVersion | null>;
+  rollback(by: string, why?: string): Promise<AdapterVersion | null>;
   /**
    * Lets one chat be answered by a version of its own; null lets it follow the one that serves.
    *

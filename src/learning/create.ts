@@ -5,11 +5,12 @@ import { asFromageError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Gallery } from '../retrieval/types.ts';
 import { LearningJobs } from './jobs.ts';
+import { readSettings } from './kept-settings.ts';
 import { TrainingWorker } from './job/worker.ts';
 import { Lineup, type ProjectedGallery } from './lineup.ts';
 import { LearningOverview } from './overview.ts';
 import type { FrozenModels } from './run-config.ts';
-import { type LearningSettings, type LearningSettingsInput, learningSettingsSchema, parseLearningSettings } from './settings.ts';
+import { type LearningSettingsInput, parseLearningSettings } from './settings.ts';
 import type { LearningStores } from './stores.ts';
 import { LearningVersions } from './versions.ts';
 
@@ -42,8 +43,6 @@ export interface Learning {
   close(): Promise<void>;
 }
 
-const settingsScope = 'global';
-const settingsKey = 'learning';
 const scheduleMs = 60_000;
 
 /**
@@ -56,7 +55,7 @@ export async function createLearning(options: LearningOptions): Promise<Learning
   const { store, engine, gallery, dataDir, models, baseAdapter, leaseMs = 30_000, pollMs = 2_000 } = options;
   const log = options.log.child({ room: 'learning' });
   const given = parseLearningSettings(options.settings);
-  const settings = () => readSettings(store, given);
+  const settings = () => readSettings(store.settings, given);
   const lineup = new Lineup({ store, engine, gallery, dataDir, baseAdapter, log });
   await lineup.start();
   const jobs: LearningJobs = new LearningJobs({ store, gallery, lineup, settings, wake: () => worker.wake(), log });
@@ -82,18 +81,4 @@ export async function createLearning(options: LearningOptions): Promise<Learning
       await worker.close();
     },
   };
-}
-
-/** What the composition root gave, with what an operator has kept in the store above it. */
-async function readSettings(store: LearningStores, given: LearningSettings): Promise<LearningSettings> {
-  const kept = await store.settings.get(settingsScope, settingsKey);
-  if (typeof kept !== 'object' || kept === null || Array.isArray(kept)) return given;
-  const above = kept as Readonly<Record<string, unknown>>;
-  const merged = Object.fromEntries(Object.entries(given).map(([name, value]) => [name, name in above && isPlain(value) && isPlain(above[name]) ? { ...value, ...above[name] } : (above[name] ?? value)]));
-  const checked = learningSettingsSchema.safeParse(merged);
-  return checked.success ? checked.data : given;
-}
-
-function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -3,6 +3,7 @@ export { createLearning } from './create.ts';
 export type { Learning, LearningOptions } from './create.ts';
 export type { ProjectedGallery } from './lineup.ts';
 export type { ExampleAnswer, LearningFacts, LearningOverview } from './overview.ts';
+export type { LearningSetting } from './kept-settings.ts';
 export { openLearningRecords } from './records-only.ts';
 export type { LearningRecords, LearningRecordsOptions } from './records-only.ts';
 export { verdictLines } from './records.ts';

@@ -29,16 +29,16 @@ export class LearningVersions implements AdapterVersions {
     return version && this.#shown(version);
   }
 
-  async promote(id: string, by: string): Promise<ShownVersion> {
+  async promote(id: string, by: string, why = ''): Promise<ShownVersion> {
     const version = await this.#usable(id);
     const userId = await userOf(this.#store, by);
-    await this.#lineup.promote(version.id, { ...(userId === null ? {} : { by: userId }), why: 'by hand' });
+    await this.#lineup.promote(version.id, { ...(userId === null ? {} : { by: userId }), why: why === '' ? 'by hand' : why });
     return this.#shown((await this.#store.adapters.get(version.id)) ?? version);
   }
 
-  async rollback(by: string): Promise<ShownVersion | null> {
+  async rollback(by: string, why = ''): Promise<ShownVersion | null> {
     const userId = await userOf(this.#store, by);
-    const back = await this.#lineup.rollback({ ...(userId === null ? {} : { by: userId }), why: 'by hand' });
+    const back = await this.#lineup.rollback({ ...(userId === null ? {} : { by: userId }), why: why === '' ? 'by hand' : why });
     return back && this.#shown(back);
   }
 

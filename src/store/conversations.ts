@@ -77,6 +77,11 @@ export function createConversations(database: Database): ConversationStore {
       return row && chatOf(row);
     }),
 
+    findChat: (platform, externalId) => database.read(async (client) => {
+      const row = await client.chat.findUnique({ where: { platform_externalId: { platform, externalId } } });
+      return row && chatOf(row);
+    }),
+
     async moveChat(chatId, externalId) {
       await database.write((t) => t.chat.update({ where: { id: chatId }, data: { externalId } }));
     },

@@ -41,6 +41,8 @@ export function conversationContract(get: GetStore): void {
     const again = await conversations.ensureUser({ platform, externalId: user.externalId, name: 'Ada L.' });
     expect(again).toEqual({ ...user, name: 'Ada L.' });
     expect(await conversations.ensureUser({ platform: `${platform}x`, externalId: user.externalId })).not.toMatchObject({ id: user.id });
+    expect(await conversations.findChat(platform, chat.externalId)).toEqual(chat);
+    expect(await conversations.findChat(platform, '0')).toBeNull();
     await conversations.moveChat(chat.id, '-100999');
     expect(await conversations.ensureChat({ platform, externalId: '-100999', kind: 'group' })).toEqual({ ...chat, externalId: '-100999' });
   });

@@ -31,3 +31,13 @@ export async function showAdapter(id: string, { json }: { readonly json?: boolea
     process.stdout.write(json ? `${JSON.stringify(version)}\n` : `${version.id}${version.serving ? ' (serving)' : ''}\n${version.details.map((line) => `  ${line}\n`).join('')}`);
   });
 }
+
+/** @param place `platform:id` as the platform names the chat; a topic or thread has its own */
+export async function pinAdapter(place: string, id: string): Promise<void> {
+  await withLearningRecords(async ({ adapters, chatOf }) => {
+    const chat = await chatOf(place);
+    if (chat === null) throw new FromageError({ code: 'CLI_CHAT', what: `nothing was ever said in "${place.slice(0, 80)}"`, todo: 'name the chat as telegram:<id> or discord:<channel id>' });
+    const pinned = await adapters.pin(chat, id === 'none' ? null : id);
+    process.stdout.write(pinned === null ? `${place} follows the version that serves\n` : `${pinned} answers in ${place} from now on\n`);
+  });
+}

@@ -1,4 +1,4 @@
-// `fromage retrain start|status|cancel|history|promote|rollback`.
+// `fromage retrain start|status|cancel|history|promote|rollback|settings`.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { JobStatus } from '../../chat/services.ts';
 import { FromageError } from '../../errors.ts';
@@ -56,17 +56,27 @@ export async function showHistory({ limit, json }: { readonly limit: string; rea
   });
 }
 
-export async function promoteVersion(id: string): Promise<void> {
+export async function promoteVersion(id: string, { reason }: { readonly reason: string }): Promise<void> {
   await withLearningRecords(async ({ adapters }) => {
-    const version = await adapters.promote(id, 'command line');
+    const version = await adapters.promote(id, 'command line', reason);
     process.stdout.write(`${version.id} serves from now on; a running program follows within seconds\n`);
   });
 }
 
-export async function rollBack(): Promise<void> {
+export async function rollBack({ reason }: { readonly reason: string }): Promise<void> {
   await withLearningRecords(async ({ adapters }) => {
-    const back = await adapters.rollback('command line');
+    const back = await adapters.rollback('command line', reason);
     process.stdout.write(back ? `${back.id} serves again; a running program follows within seconds\n` : 'there is no earlier version to go back to\n');
+  });
+}
+
+/** Without a name lists all, with a name one, with a value changes it. */
+export async function learningSettings(name: string | undefined, value: string | undefined, { unset, json }: { readonly unset?: boolean; readonly json?: boolean }): Promise<void> {
+  await withLearningRecords(async (records) => {
+    if (name !== undefined && (unset || value !== undefined)) await records.setSetting(name, unset ? null : (value ?? null));
+    const settings = (await records.settings()).filter((one) => name === undefined || one.name === name || name.startsWith(`${one.name}.`));
+    if (json) process.stdout.write(`${JSON.stringify(settings)}\n`);
+    else process.stdout.write(settings.map((one) => `${one.name} = ${JSON.stringify(one.value)}${one.kept ? ' (set here)' : ''}\n    ${one.description}\n`).join(''));
   });
 }
 
