@@ -83,6 +83,11 @@ export function registerCommands(program: Command): void {
     .option('--json', 'only the JSON line')
     .action(async (options) => (await import('./commands/bench-train.ts')).benchTrain(options));
 
+  withModel(bench.command('beside-training').description('the time to a first word with and without a training job beside it'))
+    .option('--rounds <n>', 'interleaved rounds of three questions each; medians are reported', '7')
+    .option('--json', 'only the JSON line')
+    .action(async (options) => (await import('./commands/bench-beside-training.ts')).benchBesideTraining(options));
+
   bench
     .command('retrieval')
     .description('the embedded index beside a plain scan: rows in a second, memory, one query and 32 at once')

@@ -7,6 +7,7 @@ import { findSources } from '../../model/index.ts';
 import { configuration } from '../configuration.ts';
 import { interruptSignal } from '../interrupt.ts';
 import { createProgress } from '../progress.ts';
+import { firstWordMs } from '../bench/first-word.ts';
 import { median, ratios } from '../bench/median.ts';
 import { startOurs, startPeer } from '../bench/sides.ts';
 import { number } from './generate.ts';
@@ -83,15 +84,7 @@ async function measureEngine(config: Parameters<typeof openEngine>[0], threads: 
     await engine.ready();
     const picture = new Uint8Array(await readFile(new URL('../../../docs/picture.jpg', import.meta.url)));
     const waits: number[] = [];
-    for (let i = 0; i < 5; i++) {
-      const began = performance.now();
-      for await (const event of engine.generate({ prompt: { kind: 'turns', turns: [{ role: 'user', parts: [{ type: 'text', text: `What is the ${i}th day of the week?` }] }] }, decoding: { maxNewTokens: 4, retScaleFactor: 0 } })) {
-        if (event.type === 'text') {
-          waits.push(performance.now() - began);
-          break;
-        }
-      }
-    }
+    for (let i = 0; i < 5; i++) waits.push(await firstWordMs(engine, i));
     const count = 16;
     // A byte behind the end of a JPEG changes nothing but its hash: the engine remembers pictures it has seen.
     const another = (n: number) => new Uint8Array(Buffer.concat([picture, Uint8Array.of(n)]));

@@ -19,6 +19,8 @@ export class LatencyProbe {
 
   /** Call before the training process starts. */
   async rest(): Promise<void> {
+    // The first one after a pause is slow for reasons of its own.
+    await this.#firstWord();
     for (let i = 0; i < probesBefore; i++) this.#before.push(await this.#firstWord());
   }
 
