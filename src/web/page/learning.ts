@@ -15,6 +15,7 @@ interface Run {
 interface Version {
   readonly id: string;
   readonly serving: boolean;
+  readonly parent: string | null;
   readonly details: readonly string[];
 }
 
@@ -108,10 +109,10 @@ function runItem({ runId, state, startedAt, progress, examples, summary }: Run):
   return item;
 }
 
-function versionItem({ id, serving, details }: Version): HTMLElement {
+function versionItem({ id, serving, parent, details }: Version): HTMLElement {
   const item = document.createElement('li');
   const more = document.createElement('details');
-  more.append(element('summary', `${id}${serving ? ' (serving)' : ''}`), ...details.map((line) => element('p', line)));
+  more.append(element('summary', `${id}${serving ? ' (serving)' : ''}${parent === null ? '' : `, from ${parent}`}`), ...details.map((line) => element('p', line)));
   item.append(more);
   if (!serving) {
     item.append(button('Promote', () => void act(async () => {
@@ -129,13 +130,24 @@ async function compare(): Promise<string> {
   const { examples } = (await (await post('compare', { ids, questions })).json()) as { examples: Example[] };
   const rows = examples.map(({ question, answers }) => {
     const row = document.createElement('tr');
-    row.append(element('th', question), ...answers.map(({ text, picture }) => element('td', [text, picture ? `🖼 ${picture.alt}` : ''].filter(Boolean).join(' '))));
+    row.append(element('th', question), ...answers.map(answerCell));
     return row;
   });
   const head = document.createElement('tr');
   head.append(element('th', ''), ...ids.map((id) => element('th', id)));
   place('learn-answers').replaceChildren(head, ...rows);
   return 'Compared.';
+}
+
+function answerCell({ text, picture }: Example['answers'][number]): HTMLElement {
+  const cell = element('td', text);
+  if (picture) {
+    const image = document.createElement('img');
+    image.src = `/v1/pictures/${encodeURIComponent(picture.id)}`;
+    image.alt = picture.alt;
+    cell.append(image, element('span', picture.alt));
+  }
+  return cell;
 }
 
 function element(name: string, text: string): HTMLElement {
