@@ -41,7 +41,7 @@ export const learningSettingsSchema = z.strictObject({
     .strictObject({ everyHours: z.number().nonnegative().default(0).describe('a run starts by itself this long after the last one when there are enough new examples; 0 never') })
     .prefault({}),
   /** Settings of `fromage train` that stand above the loop's own. */
-  training: z.record(z.string(), z.unknown()).default({}),
+  training: z.record(z.string(), z.unknown()).default({}).describe('settings of "fromage train" that stand above the loop’s own, e.g. training.steps'),
 });
 
 export type LearningSettings = z.output<typeof learningSettingsSchema>;
