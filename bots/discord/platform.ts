@@ -87,8 +87,8 @@ export class DiscordPlatform implements ChatPlatform {
     this.#count();
     const { files, body } = await this.#payload(unit, bytesOf);
     const { via, place } = target;
-    // Without this list the files of the old form would stay.
-    const edited = { ...body, attachments: body.attachments ?? [] };
+    // Without this list the files of the old form stay.
+    const edited = unit.keepsPictures ? body : { ...body, attachments: body.attachments ?? [] };
     if (alive(via)) {
       try {
         await this.#options.rest.patch(Routes.webhookMessage(via.values.application ?? '', via.values.token ?? '', messageId), { body: edited, files, auth: false });
@@ -171,7 +171,8 @@ export class DiscordPlatform implements ChatPlatform {
     const files: RawFile[] = [];
     const attachments: { id: string; filename: string; description: string }[] = [];
     let total = 0;
-    for (const { id, name, mimeType, description } of (unit.body.pictures ?? []) as unknown as { id: string; name: string; mimeType: string; description: string }[]) {
+    const pictures = unit.keepsPictures ? [] : (unit.body.pictures ?? []);
+    for (const { id, name, mimeType, description } of pictures as unknown as { id: string; name: string; mimeType: string; description: string }[]) {
       const bytes = await bytesOf({ kind: 'gallery', id });
       total += bytes?.length ?? 0;
       // 10 MiB a file, 25 MiB a request: what does not fit is left out rather than lose the rest.
@@ -192,7 +193,7 @@ export class DiscordPlatform implements ChatPlatform {
     return {
       files,
       body: {
-        content: content === '' && files.length === 0 ? '…' : content,
+        content: content === '' && files.length === 0 && !unit.keepsPictures ? '…' : content,
         components: (unit.body.components ?? []) as unknown[],
         allowed_mentions: noMentions,
         flags: suppressEmbeds,

@@ -74,14 +74,17 @@ export class TelegramPlatform implements ChatPlatform {
     }
   }
 
-  async edit(target: SendTarget, messageId: string, unit: OutUnit): Promise<void> {
+  async edit(target: SendTarget, messageId: string, unit: OutUnit, bytesOf: BytesOf): Promise<void> {
     const { place } = target;
     const job = { ...this.#job(place, 'edit', 1), ...(unit.preview ? { droppable: true } : {}) };
     const { topic: _topic, ...where } = this.#chatOnly(place);
     const message = { ...where, message_id: Number(messageId) };
+    const [picture] = unit.form === 'photo' && !unit.keepsPictures ? await this.#pictures(unit, bytesOf) : [];
     const call = unit.form === 'text'
       ? this.#run(job, 'editMessageText', { ...message, ...unit.body, link_preview_options: { is_disabled: true } })
-      : this.#run(job, 'editMessageReplyMarkup', { ...message, ...markupOf(unit) });
+      : picture
+        ? this.#run(job, 'editMessageMedia', { ...message, media: { type: 'photo', media: picture.source, caption: picture.caption.text, caption_entities: picture.caption.entities }, ...markupOf(unit) })
+        : this.#run(job, 'editMessageReplyMarkup', { ...message, ...markupOf(unit) });
     await call.catch((error: unknown) => {
       if (!(error instanceof DeliveryError) || error.outcome !== 'gone' || !/not modified/.test(error.what)) throw error;
     });

@@ -73,19 +73,19 @@ export class DeliveryLoop {
     });
   }
 
-  /** The message that an earlier process sent under this key; waits for a row that is still on its way. Null: there is none. */
-  async previousSend(key: string, signal: AbortSignal): Promise<string | null> {
+  /** The messages that an earlier process sent under this key; waits for a row that is still on its way. */
+  async previousSend(key: string, signal: AbortSignal): Promise<readonly string[]> {
     const { outbox } = this.#options;
     let known = await outbox.find(key);
-    if (!known) return null;
-    if (await outbox.cancel(key)) return null;
+    if (!known) return [];
+    if (await outbox.cancel(key)) return [];
     // Of a process that died in the middle of sending it, the lease must run out first.
     while (known && known.state !== 'sent' && known.state !== 'dead' && !signal.aborted) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       await this.#sweep();
       known = await outbox.find(key);
     }
-    return known?.state === 'sent' ? (known.messageIds[0] ?? null) : null;
+    return known?.state === 'sent' ? known.messageIds : [];
   }
 
   /** Something may be ready. */

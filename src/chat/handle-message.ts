@@ -3,7 +3,8 @@ import type { OutgoingMessage, Turn, TurnPart } from './contracts.ts';
 import { type Desk, type Scene, sendReply } from './desk.ts';
 import { correctInWords } from './handle-corrections.ts';
 import { refusal } from './gate.ts';
-import { answerTurn, handleQuestion, keepTyping, partsOf, type Standing } from './question.ts';
+import type { Standing } from './preview.ts';
+import { answerTurn, handleQuestion, keepTyping, partsOf } from './question.ts';
 import type { OutUnit } from './platform.ts';
 import { answerButtons, sentence } from './reply.ts';
 import { Interrupted } from './running.ts';
@@ -38,7 +39,7 @@ export async function handleEdit(desk: Desk, scene: Scene, event: EditEvent): Pr
     const edited = await conversations.editTurn(question.id, parts);
     if (!edited) return [];
     const newest = answers[0];
-    const replace = newest ? await standingOf(desk, scene, newest.turnId) : null;
+    const replace = newest ? await standingOf(desk, scene, newest.turnId) : [];
     for (const answer of answers) await conversations.removeTurn(answer.turnId);
     return await answerTurn(desk, scene, conversation, edited, running, { replace, replyTo: message.messageId });
   } catch (error) {
@@ -59,11 +60,13 @@ function withWords(parts: readonly TurnPart[], text: string): readonly TurnPart[
 }
 
 /** What an earlier answer looks like on the platform: it is rendered again to learn the forms of its messages. */
-export async function standingOf(desk: Desk, scene: Scene, turnId: string): Promise<Standing | null> {
+export async function standingOf(desk: Desk, scene: Scene, turnId: string): Promise<readonly Standing[]> {
   const [turn, ids] = await Promise.all([desk.store.conversations.turn(turnId), desk.store.conversations.messageIds(turnId)]);
-  if (!turn || ids.length === 0) return null;
-  const forms = standingUnits(scene, turn).flatMap(({ form, count }) => Array.from({ length: count }, () => form));
-  return { messages: ids.map((messageId, i) => ({ messageId, form: ids.length === forms.length ? (forms[i] ?? '') : '' })) };
+  if (!turn) return [];
+  const units = standingUnits(scene, turn);
+  let at = 0;
+  const standing = units.map(({ form, count }) => ({ messageIds: ids.slice(at, (at += count)), form, unit: null }));
+  return at === ids.length ? standing : ids.map((messageId) => ({ messageIds: [messageId], form: '', unit: null }));
 }
 
 /** The messages of an answer as they were laid out when it was finished. */

@@ -16,7 +16,17 @@ export interface OutUnit {
   readonly pictures?: number;
   /** True while the answer still grows: such a change may be left out when the platform is busy. */
   readonly preview?: boolean;
+  /** In a change: its pictures are there already and stay, only words and buttons are new. */
+  readonly keepsPictures?: boolean;
+  /** Gallery pictures stand under `pictures`, whatever the platform. */
   readonly body: JsonObject;
+}
+
+/** A change of what stands there; pictures that stay are not sent again. */
+export function keepPictures(before: OutUnit | null, unit: OutUnit): OutUnit {
+  const { pictures } = unit.body;
+  const same = Array.isArray(pictures) && pictures.length > 0 && JSON.stringify(before?.body.pictures) === JSON.stringify(pictures);
+  return same ? { ...unit, keepsPictures: true } : unit;
 }
 
 export interface SendTarget {

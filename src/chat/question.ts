@@ -2,13 +2,13 @@
 // answer shown while it grows, kept, and handed over as rows for the outbox.
 import type { DecodingOptions } from '../engine/types.ts';
 import { FromageError } from '../errors.ts';
-import { composeAnswer } from './answer.ts';
+import { answerPicture, composeAnswer } from './answer.ts';
 import type { Answer, Conversation, OutgoingMessage, Turn, TurnPart } from './contracts.ts';
-import { type Desk, editRow, removeRow, type Scene, sendReply, sendRow, speak, targetOf } from './desk.ts';
+import { bytesFor, type Desk, editRow, removeRow, type Scene, sendReply, sendRow, speak, targetOf } from './desk.ts';
 import { nativeId } from './directory.ts';
 import { takeIn } from './intake.ts';
-import type { OutUnit } from './platform.ts';
-import { Preview, type PreviewMessage, stableHash } from './preview.ts';
+import { keepPictures, type OutUnit } from './platform.ts';
+import { isEditable, Preview, shows, stableHash, type Standing } from './preview.ts';
 import { asksForAnother, buildPrompt } from './prompt.ts';
 import { answerReply, replyParts, sentence, turnPartsOf } from './reply.ts';
 import { Interrupted, isTakenUpAgain, type RunningAnswer } from './running.ts';
@@ -32,13 +32,8 @@ export interface AnswerWish {
   readonly fresh?: boolean;
   readonly excludeShown?: boolean;
   /** What stands on the platform in place of the answer, oldest first: an edited question edits it. */
-  readonly replace?: Standing | null;
+  readonly replace?: readonly Standing[];
   readonly replyTo?: string;
-}
-
-/** Messages of an earlier answer with the forms they were sent in. */
-export interface Standing {
-  readonly messages: readonly { readonly messageId: string; readonly form: string }[];
 }
 
 /** Takes a question in and answers it. */
@@ -146,7 +141,7 @@ async function quotedUser(desk: Desk, scene: Scene, { own, author }: QuotedMessa
 /** Answers a stored question. */
 export async function answerTurn(desk: Desk, scene: Scene, conversation: Conversation, question: Turn, running: RunningAnswer, wish: AnswerWish): Promise<OutgoingMessage[]> {
   const { signal } = running.controller;
-  const preview = new Preview(scene, wish.replyTo, signal);
+  const preview = new Preview(scene, { replyTo: wish.replyTo, signal, bytesOf: bytesFor(desk, scene.filter.tenants), ...(wish.replace ? { standing: wish.replace } : {}) });
   let leave: (() => void) | null = null;
   try {
     const ticket = desk.admission.enter(scene.place.chat, signal);
@@ -203,6 +198,7 @@ async function compose(desk: Desk, scene: Scene, conversation: Conversation, que
   const exclude = wish.excludeShown ? await store.conversations.shownPictures(conversation.id) : new Set<string>();
   const adapter = await desk.services.adapterFor?.(scene.chat.id);
   const parts: AnswerPart[] = [];
+  let complete = 0;
   for await (const event of composeAnswer({
     engine: desk.engine, gallery, filter, exclude,
     maxImgPerRet: settings.pictures,
@@ -216,9 +212,12 @@ async function compose(desk: Desk, scene: Scene, conversation: Conversation, que
       if (last?.type === 'text') parts[parts.length - 1] = { type: 'text', text: last.text + event.text };
       else parts.push({ type: 'text', text: event.text });
     } else if (event.type === 'no_picture') parts.push({ type: 'no_picture', ret: event.ret, reason: event.reason });
+    else if (event.type === 'pictures') parts.push({ type: 'pictures', ret: event.ret, pictures: event.pictures.map(answerPicture) });
     else continue;
-    // Pictures come with the finished answer; words grow until the first one.
-    preview.grow({ parts: replyParts(parts, scene.locale), buttons: [], locale: scene.locale, complete: false });
+    const shown = replyParts(parts, scene.locale);
+    // Pictures are shown as soon as they are found, and with them what stands before them.
+    if (event.type === 'pictures') complete = shown.length;
+    preview.grow({ parts: shown, buttons: [], locale: scene.locale, complete: false }, complete);
   }
   throw new FromageError({ code: 'CHAT_NO_END', what: 'the engine ended an answer without saying so', retryable: true });
 }
@@ -230,9 +229,9 @@ async function finish(desk: Desk, scene: Scene, conversation: Conversation, ques
   }
   const saved = await saveAnswer(desk, scene, conversation, question, composed);
   const units = scene.platform.render(answerReply(composed, saved.id, scene.locale));
-  const shown = await preview.settle();
-  if (shown) await desk.store.conversations.bindMessages(scene.chat.id, saved.turnId, [shown.messageId]);
-  return layOut(scene, units, wish.replace ?? (shown ? { messages: [shown] } : null), saved.turnId, wish.replyTo);
+  const standing = await preview.settle();
+  if (standing.length > 0) await desk.store.conversations.bindMessages(scene.chat.id, saved.turnId, standing.flatMap(({ messageIds }) => messageIds));
+  return layOut(scene, units, standing, saved.turnId, wish.replyTo);
 }
 
 async function saveAnswer(desk: Desk, scene: Scene, conversation: Conversation, question: Turn, composed: ComposedAnswer): Promise<Answer> {
@@ -254,39 +253,39 @@ async function saveAnswer(desk: Desk, scene: Scene, conversation: Conversation, 
   });
 }
 
-/** Rows that turn what stands on the platform into the units: edited where the form allows, else removed and sent. */
-export function layOut(scene: Scene, units: readonly OutUnit[], standing: Standing | null, turnId: string, replyTo: string | undefined): OutgoingMessage[] {
+/** Rows that turn what stands on the platform into the units: kept, edited where the form allows, else removed and sent. */
+export function layOut(scene: Scene, units: readonly OutUnit[], standing: readonly Standing[], turnId: string, replyTo: string | undefined): OutgoingMessage[] {
   const rows: OutgoingMessage[] = [];
-  const messages = [...(standing?.messages ?? [])];
+  const left = [...standing];
+  const removed = (): OutgoingMessage[] => left.splice(0).flatMap((one) => one.messageIds.map((id) => removeRow(scene, `${scene.key}:remove${id}`, id)));
   let matching = true;
   for (const [i, unit] of units.entries()) {
-    const here = messages[0];
-    if (matching && here && here.form === unit.form && unit.count === 1) {
-      messages.shift();
-      rows.push(editRow(scene, `${scene.key}:edit${i}`, here.messageId, unit, turnId));
+    const here = left[0];
+    if (matching && here && (shows(here, unit) || isEditable(here, unit))) {
+      left.shift();
+      if (!shows(here, unit)) rows.push(editRow(scene, `${scene.key}:edit${i}`, here.messageIds[0]!, keepPictures(here.unit, unit), turnId));
       continue;
     }
     // From the first mismatch on everything is sent anew, to keep the order.
-    if (matching) rows.push(...messages.splice(0).map(({ messageId }) => removeRow(scene, `${scene.key}:remove${messageId}`, messageId)));
+    if (matching) rows.push(...removed());
     matching = false;
     rows.push(sendRow(scene, `${scene.key}:${i}`, { ...targetOf(scene, replyTo), first: i === 0 }, unit, turnId));
   }
-  rows.push(...messages.map(({ messageId }) => removeRow(scene, `${scene.key}:remove${messageId}`, messageId)));
-  return rows;
+  return [...rows, ...removed()];
 }
 
 /** Nothing was answered: what was shown so far goes, or says why. */
 async function interrupted(scene: Scene, preview: Preview, reason: unknown, wish: AnswerWish): Promise<OutgoingMessage[]> {
   const why = reason instanceof Interrupted ? reason.why : 'stopped';
-  const shown: PreviewMessage | null = await preview.settle();
+  const standing = await preview.settle();
   if (isTakenUpAgain(why)) throw reason;
-  if (why === 'stopped') {
-    const reply = sentence(scene.locale, speak(scene, 'answer.stopped'));
-    const unit = scene.platform.render(reply)[0];
-    if (shown && unit) return [editRow(scene, `${scene.key}:stopped`, shown.messageId, unit)];
-    return wish.replace ? [] : sendReply(scene, reply, { key: `${scene.key}:stopped`, ...(wish.replyTo === undefined ? {} : { replyTo: wish.replyTo }) });
-  }
-  return shown ? [removeRow(scene, `${scene.key}:dropped`, shown.messageId)] : [];
+  const removed = (from: number): OutgoingMessage[] => standing.slice(from).flatMap((one) => one.messageIds.map((id) => removeRow(scene, `${scene.key}:dropped${id}`, id)));
+  if (why !== 'stopped') return removed(0);
+  const reply = sentence(scene.locale, speak(scene, 'answer.stopped'));
+  const [unit] = scene.platform.render(reply);
+  const [first] = standing;
+  if (!first || !unit || !isEditable(first, unit)) return [...removed(0), ...sendReply(scene, reply, { key: `${scene.key}:stopped`, ...replyKey(wish) })];
+  return [editRow(scene, `${scene.key}:stopped`, first.messageIds[0]!, unit), ...removed(1)];
 }
 
 function replyKey(wish: AnswerWish): { replyTo?: string } {

@@ -59,7 +59,7 @@ export async function withoutNotice(scene: Scene, outgoing: readonly OutgoingMes
   const { event } = scene;
   // The answer to an interaction stands where "thinking" and the notice stood.
   if (event.type === 'command' && event.via !== undefined && event.via.expiresAt > Date.now()) return outgoing;
-  const notice = await scene.delivery.previousSend(`${scene.key}${previewSuffix}`, AbortSignal.timeout(noticeMs));
-  if (notice === null || outgoing.some(({ payload }) => (payload as { messageId?: string }).messageId === notice)) return outgoing;
+  const [notice] = await scene.delivery.previousSend(`${scene.key}${previewSuffix}`, AbortSignal.timeout(noticeMs));
+  if (notice === undefined || outgoing.some(({ payload }) => (payload as { messageId?: string }).messageId === notice)) return outgoing;
   return [removeRow(scene, `${scene.key}:notice`, notice), ...outgoing];
 }

@@ -11,7 +11,7 @@ const methods = {
   getMe: 'Objects.TelegramUser', getUpdates: 'Objects.TelegramUpdate[]', setWebhook: 'true', deleteWebhook: 'true',
   sendMessage: 'Objects.TelegramMessage', sendPhoto: 'Objects.TelegramMessage', sendMediaGroup: 'Objects.TelegramMessage[]',
   sendDocument: 'Objects.TelegramMessage', editMessageText: 'Objects.TelegramMessage | true',
-  editMessageReplyMarkup: 'Objects.TelegramMessage | true', deleteMessage: 'true', sendChatAction: 'true', sendMessageDraft: 'true',
+  editMessageReplyMarkup: 'Objects.TelegramMessage | true', editMessageMedia: 'Objects.TelegramMessage | true', deleteMessage: 'true', sendChatAction: 'true', sendMessageDraft: 'true',
   answerCallbackQuery: 'true', setMyCommands: 'true', getFile: 'Objects.TelegramFile', getChatAdministrators: 'Objects.TelegramChatMember[]',
 };
 const withoutParameters = new Set(['getMe']);

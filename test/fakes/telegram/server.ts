@@ -203,6 +203,17 @@ export class FakeTelegram {
         else delete message.reply_markup;
         return message;
       }
+      case 'editMessageMedia': {
+        const message = this.#own(parameters, 'edit');
+        const media = parameters.media as Json;
+        this.#rate(message.chat, 1);
+        delete message.text;
+        delete message.caption;
+        Object.assign(message, { photo: this.world.photoSizes(uploaded(media.media, files)), ...captionOf(media) });
+        if (parameters.reply_markup) message.reply_markup = markup(parameters);
+        else delete message.reply_markup;
+        return message;
+      }
       case 'editMessageReplyMarkup': {
         const message = this.#own(parameters, 'edit');
         if (parameters.reply_markup) message.reply_markup = markup(parameters);
