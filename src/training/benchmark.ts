@@ -34,6 +34,8 @@ export interface BenchmarkOptions {
 
 export interface StepTiming {
   readonly medianMs: number;
+  /** Time of all threads on the processor, which a busy machine changes little. */
+  readonly medianCpuMs: number;
   readonly examplesPerSecond: number;
 }
 
@@ -71,10 +73,13 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
   const texts = ids.map((row, i) => plainText(row, features[i]!, null));
   const kinds = { captioning: () => step({ captions, texts: [] }), retrieval: () => step({ captions: [], texts }) };
   const times: Record<'captioning' | 'retrieval' | 'whole', number[]> = { captioning: [], retrieval: [], whole: [] };
+  const cpuTimes: typeof times = { captioning: [], retrieval: [], whole: [] };
   const timed = async (name: keyof typeof times, run: () => Promise<void>): Promise<void> => {
-    const began = performance.now();
+    const [began, cpuBegan] = [performance.now(), process.cpuUsage()];
     await run();
     times[name].push(performance.now() - began);
+    const { user, system } = process.cpuUsage(cpuBegan);
+    cpuTimes[name].push((user + system) / 1000);
   };
   const memory = watchMemory();
   try {
@@ -95,9 +100,8 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
     }
     await whole.close();
     const timing = (name: keyof typeof times): StepTiming => {
-      const sorted = times[name].sort((a, b) => a - b);
-      const medianMs = sorted[Math.floor(sorted.length / 2)]!;
-      return { medianMs, examplesPerSecond: (batchSize * 1000) / medianMs };
+      const medianMs = median(times[name]);
+      return { medianMs, medianCpuMs: median(cpuTimes[name]), examplesPerSecond: (batchSize * 1000) / medianMs };
     };
     return { shape: { batchSize, captionLength, visualTokens, visionHiddenSize, hiddenSize, vocabSize, numLayers: weights.config.numLayers, threads, recomputeLayers }, captioning: timing('captioning'), retrieval: timing('retrieval'), retrievalWithoutSavings: timing('whole'), peakBytes, peakResidentBytes };
   } finally {
@@ -105,6 +109,10 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
     await contrastive.close();
     weights.close();
   }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 /** The language model's part of retrieval with [RET] as a token among the others. */
