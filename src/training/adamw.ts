@@ -7,6 +7,8 @@ export interface AdamWOptions {
   readonly eps: number;
   /** Decoupled; matrices only (with the paper's 0 it makes no difference). */
   readonly weightDecay: number;
+  /** Learning rate of single parameters, as a multiple of the step's. */
+  readonly lrScales?: Readonly<Record<string, number>>;
 }
 
 /** First and second moments by parameter name. */
@@ -30,14 +32,15 @@ export function createAdamW(parameters: Parameters): AdamWState {
 export function adamWStep(parameters: Parameters, gradients: Gradients, state: AdamWState, lr: number, options: AdamWOptions): void {
   const [beta1, beta2] = options.betas;
   state.step++;
-  const stepSize = lr / (1 - beta1 ** state.step);
   const root2 = Math.sqrt(1 - beta2 ** state.step);
   for (const [name, { data, shape }] of parameters) {
     const gradient = gradients.get(name);
     const m = state.first.get(name);
     const v = state.second.get(name);
     if (!gradient || !m || !v) continue;
-    const keep = shape.length === 2 ? 1 - lr * options.weightDecay : 1;
+    const rate = lr * (options.lrScales?.[name] ?? 1);
+    const stepSize = rate / (1 - beta1 ** state.step);
+    const keep = shape.length === 2 ? 1 - rate * options.weightDecay : 1;
     for (let i = 0; i < data.length; i++) {
       const g = gradient[i]!;
       m[i] = m[i]! + (g - m[i]!) * (1 - beta1);

@@ -84,6 +84,7 @@ export const trainConfigSchema = z.strictObject({
   visualTokens: whole.default(1).describe('the paper’s k'),
   retrievalDim: whole.default(256).describe('width of the retrieval space'),
   textLayers: z.array(z.number().int()).min(1).default([-1]).describe('hidden layers that text is read from'),
+  warmStart: z.boolean().default(false).describe('visual tokens start near the embeddings of the words that captions say of a picture, not at random'),
   normalizeFeatures: z.boolean().default(false).describe('pooled features are brought to mean 0 and variance 1 first; folded into the maps afterwards'),
 
   steps: whole.default(18_000).describe('optimiser steps with both losses'),
@@ -95,6 +96,7 @@ export const trainConfigSchema = z.strictObject({
   captionLossScale: z.number().nonnegative().default(1).describe('weight of the captioning loss'),
   retrievalLossScale: z.number().nonnegative().default(1).describe('weight of the retrieval losses'),
   maskSamePicture: z.boolean().default(true).describe('texts of one picture in one batch do not count as each other’s negatives'),
+  retLrScale: z.number().positive().default(1).describe('learning rate of the [RET] row, as a multiple of the others’'),
   rescaleRet: z.boolean().default(true).describe('hold the [RET] row at the mean norm of the frozen rows'),
   ...schedule,
   retrievalMaps: retrievalMapsSchema.optional(),

@@ -77,7 +77,8 @@ async function readExamples(source: DataSource): Promise<TrainingExample[]> {
     case 'named': {
       const parsed = namesSchema.safeParse(readJson(source.names));
       if (!parsed.success) throw new FromageError({ code: 'TRAINING_DATA', what: `${source.names} is not a list of {"file", "name"}`, why: z.prettifyError(parsed.error).slice(0, 200) });
-      return parsed.data.flatMap(({ file, name, keywords }) => [name, ...keywords].map((caption): TrainingExample => ({ kind: 'pair', caption, isName: true, picture: { images: source.images, name: file } })));
+      // A picture is asked for by its name as often as by all its keywords together.
+      return parsed.data.flatMap(({ file, name, keywords }) => [name, ...keywords.slice(1).map(() => name), ...keywords].map((caption): TrainingExample => ({ kind: 'pair', caption, isName: true, picture: { images: source.images, name: file } })));
     }
     case 'talk': {
       const lines = (await readText(source.file)).split('\n').filter((line) => line.trim() !== '');

@@ -16,6 +16,7 @@ import { type PooledFeatures, preparePooled } from './pooled-features.ts';
 import { createPromptForm, type PromptForm } from './prompt-form.ts';
 import { createRandom } from './random.ts';
 import type { ValidationSet } from './validation.ts';
+import { warmStartVisualTokens } from './warm-start.ts';
 
 export interface Setting {
   readonly config: TrainConfig;
@@ -33,8 +34,8 @@ export interface Setting {
   /** What the adapter's card says of the frozen models. */
   readonly frozen: { readonly languageModel: { readonly id: string }; readonly visionEncoder: { readonly id: string; readonly hash: string }; readonly parent: string | null };
   readonly retNorm: number;
-  /** Where the parameters start. */
-  initial(): Parameters;
+  /** Where the parameters start; `warm` as far as the configuration asks for it. */
+  initial(warm: boolean): Parameters;
   readonly unreadablePictures: readonly string[];
   readonly skippedRows: number;
   close(): Promise<void>;
@@ -98,7 +99,7 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
     closers.push(() => contrastive.close());
     const retNorm = meanRowNorm(weights, Math.min(weights.config.vocabSize, retTokenId));
     const endTokenId = weights.config.eosTokenIds[0] ?? tokenizer.eosTokenId ?? 0;
-    return {
+    const setting: Setting = {
       config,
       weights,
       model,
@@ -115,15 +116,20 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
         parent: start ? String(start.card['hash'] ?? '') || null : null,
       },
       retNorm,
-      initial: () => {
-        if (!start) return initialParameters({ visualTokens: facts.visualTokens, retrievalDim, visionHiddenSize, embedSize: weights.config.embedSize, textWidths }, config.seed, retNorm);
-        const parameters = parametersOf(foldNormalization(start.tensors));
-        return scale ? foldScaleInto(parameters, scale) : parameters;
+      initial(warm) {
+        if (start) {
+          const parameters = parametersOf(foldNormalization(start.tensors));
+          return scale ? foldScaleInto(parameters, scale) : parameters;
+        }
+        const parameters = initialParameters({ visualTokens: facts.visualTokens, retrievalDim, visionHiddenSize, embedSize: weights.config.embedSize, textWidths }, config.seed, retNorm);
+        if (warm && config.warmStart) warmStartVisualTokens(setting, parameters);
+        return parameters;
       },
       unreadablePictures: pooled.unreadable,
       skippedRows: readable.skipped,
       close,
     };
+    return setting;
   } catch (error) {
     await close();
     throw error;

@@ -109,7 +109,7 @@ class Run {
     this.#setting = setting;
     this.#folder = folder;
     this.#options = options;
-    const initial = setting.initial();
+    const initial = setting.initial(known === null);
     // In the order of the initial ones: sums over parameters must not depend on the file's order.
     this.#parameters = known ? new Map([...initial.keys()].map((name) => [name, parameterOf(known.parameters, name)])) : initial;
     this.#optimizer = known?.optimizer ?? createAdamW(this.#parameters);
@@ -156,7 +156,7 @@ class Run {
       const { losses, gradients } = await computeGradients({ model, contrastive }, batch, this.#parameters, { captionScale: config.captionLossScale, retrievalScale: config.retrievalLossScale, microBatch: config.microBatch });
       this.#checkFinite(losses.total, gradients);
       const lr = learningRate(schedule, step, config.steps);
-      const norm = updateParameters(this.#parameters, gradients, this.#optimizer, lr, { betas: config.betas, eps: config.eps, weightDecay: config.weightDecay, clipNorm: config.clipNorm, retNorm: config.rescaleRet ? retNorm : null });
+      const norm = updateParameters(this.#parameters, gradients, this.#optimizer, lr, { betas: config.betas, eps: config.eps, weightDecay: config.weightDecay, lrScales: { ret_embedding: config.retLrScale }, clipNorm: config.clipNorm, retNorm: config.rescaleRet ? retNorm : null });
       const examples = drawn.length + (texts ? (config.retrievalBatchSize ?? 0) : 0);
       this.#state = { ...this.#state, step: step + 1, drawn: { captions: [...captions.drawn], ...(texts ? { texts: [...texts.drawn] } : {}) } };
       this.#report('joint', { captioning: losses.captioning, retrieval: losses.retrieval, textToImage: losses.textToImage, imageToText: losses.imageToText }, losses.total, norm, lr, examples, performance.now() - started);
