@@ -124,6 +124,21 @@ describe('interactions', () => {
     expect(fake.called('POST /channels/:id/messages').some(({ path }) => path.includes(channel.id))).toBe(true);
   });
 
+  test.each([
+    ['too late: the token is dead', 404, { code: 10062, message: 'Unknown interaction' }],
+    ['answered by another process with the same token', 400, { code: 40060, message: 'Interaction has already been acknowledged.' }],
+  ])('%s: nothing is answered, everybody else is', async (_, status, body) => {
+    const [me, channel] = [user(), room()];
+    fake.fail({ route: 'POST /interactions/:id/:token/callback', status, body });
+    const before = stage.bench.engine.requests.length;
+    fake.slash(channel, me, 'ask', { text: 'hello' });
+    await calm();
+    expect(fake.world.said(channel)).toEqual([]);
+    expect(stage.bench.engine.requests.length).toBe(before);
+    fake.slash(channel, me, 'ask', { text: 'hello again' });
+    await answered(channel);
+  });
+
   test('quiet commands answer only the person', async () => {
     const [me, channel] = [user(), room()];
     const interaction = fake.slash(channel, me, 'help');
@@ -258,6 +273,26 @@ describe('sending', () => {
     fake.say(channel, me, 'again', { mentionBot: true });
     await calm(600);
     expect(fake.called('POST /channels/:id/typing').filter(({ path }) => path.includes(channel.id))).toHaveLength(1);
+  });
+
+  test.each([
+    ['a person who takes no direct messages', 403, { code: 50007, message: 'Cannot send messages to this user' }],
+    ['a channel that is gone', 404, { code: 10003, message: 'Unknown Channel' }],
+  ])('%s: tried once, no retry', async (_, status, body) => {
+    const me = user();
+    const channel = fake.world.direct(me);
+    // Without a preview: the answer itself is what is refused.
+    fake.fail({ route: 'POST /channels/:id/messages', status, body, times: 20 });
+    try {
+      fake.say(channel, me, 'hello');
+      await until('a refusal', () => fake.calls.some(({ path, status: answer }) => path === `/channels/${channel.id}/messages` && answer === status));
+      await calm(1_500);
+      expect(fake.called('POST /channels/:id/messages').filter(({ path }) => path.includes(channel.id)).length).toBeLessThanOrEqual(2);
+    } finally {
+      fake.forgive();
+    }
+    fake.say(channel, me, 'and now?');
+    await answered(channel);
   });
 
   test('model output can ping nobody: every send and edit says so', () => {

@@ -217,14 +217,7 @@ export function playScenarios(open: (options: StageOptions) => Promise<Stage>): 
       stage.say(theirs, thief, 'hello');
       const [target, own] = [await answer(mine), await answer(theirs)];
       const answerId = target.buttons[0]!.slice(2);
-      if (stage.name === 'telegram') {
-        const { world } = (stage as unknown as { fake: { world: { click(message: unknown, user: unknown, data: string): void; find(chat: number, id: number): unknown; user(id: number): unknown } } }).fake;
-        world.click(world.find(thief.number, Number(own.id)), world.user(thief.number), `u:${answerId}`);
-      } else {
-        const { fake } = stage as unknown as { fake: { world: { messages: Map<string, { id: string }[]>; user(id: string): unknown }; click(message: unknown, user: unknown, data: string): void } };
-        const message = [...fake.world.messages.values()].flat().find(({ id }) => id === own.id);
-        fake.click(message, fake.world.user(thief.id.slice('discord:'.length)), `u:${answerId}`);
-      }
+      stage.forge(theirs, own.id, thief, `u:${answerId}`);
       await calm(400);
       expect(await stage.bench.store.votes.count(answerId)).toEqual({ up: 0, down: 0 });
     });

@@ -53,6 +53,8 @@ export interface Stage {
   command(room: Room, person: Person, name: string, options?: Record<string, string>, extra?: { picture?: Uint8Array; replyTo?: string }): void;
   /** Presses the button whose data begins with the letter. */
   click(room: Room, messageId: string, person: Person, letter: string): void;
+  /** Presses a button with made-up data. */
+  forge(room: Room, messageId: string, person: Person, data: string): void;
   react(room: Room, messageId: string, person: Person, emoji: string | null): void;
   said(room: Room): Said[];
   /** What clicks were answered with at once, oldest first. */
@@ -111,6 +113,7 @@ export async function openTelegram(options: StageOptions = {}): Promise<Stage & 
       const data = message.reply_markup?.inline_keyboard.flat().find(({ callback_data: one = '' }) => one.startsWith(`${letter}:`))?.callback_data;
       clicks.push(world.click(message, userOf(person), data ?? `${letter}:nothing`));
     },
+    forge: (room, id, person, data) => void world.click(find(room, id), userOf(person), data),
     react: (room, id, person, emoji) => world.react(find(room, id), userOf(person), emoji),
     said: (room) => world.said(chatOf(room)).map((message) => ({
       id: String(message.message_id),
@@ -179,6 +182,7 @@ export async function openDiscord(options: StageOptions & { readonly messageCont
       const data = message.components.flatMap((row) => row.components as { custom_id: string }[]).find(({ custom_id: one }) => one.startsWith(`${letter}:`))?.custom_id;
       interactions.push(fake.click(message, userOf(person), data ?? `${letter}:nothing`));
     },
+    forge: (room, id, person, data) => void fake.click(find(room, id), userOf(person), data),
     react: (room, id, person, emoji) => fake.react(find(room, id), userOf(person), emoji ?? '👍', emoji !== null),
     said: (room) => world.said(channelOf(room)).map((message) => ({
       id: message.id,

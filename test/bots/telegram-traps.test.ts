@@ -67,6 +67,14 @@ describe('polling', () => {
     await answered(chat);
   });
 
+  test('a webhook that was left behind does not keep polling from working', async () => {
+    fake.webhook = { url: 'https://bot.example/old', secret: 'x' };
+    await stage.restart();
+    const { user, chat } = someone();
+    fake.world.say(chat, user, 'no webhook any more');
+    await answered(chat);
+  });
+
   test('an update that comes twice is answered once', async () => {
     const { user, chat } = someone();
     const message = fake.world.say(chat, user, 'only once');
@@ -125,6 +133,17 @@ describe('sending', () => {
     await calm(800);
     expect(fake.called('sendMessage').filter(({ payload }) => payload.chat_id === chat.id).length).toBeLessThanOrEqual(1);
     expect(fake.calls.filter(({ payload, status }) => payload.chat_id === chat.id && status === 403).length).toBeGreaterThan(0);
+  });
+
+  test('a send that hangs keeps no other chat waiting', async () => {
+    const [slow, quick] = [someone(), someone()];
+    fake.fail({ method: 'sendMessage', status: 200, delayMs: 3_000 });
+    fake.world.say(slow.chat, slow.user, 'hello');
+    await until('the slow send', () => fake.called('sendMessage').some(({ payload }) => payload.chat_id === slow.chat.id));
+    fake.world.say(quick.chat, quick.user, 'hello');
+    const [first, last] = [await answered(quick.chat), await answered(slow.chat)];
+    expect(first.message_id).toBeLessThan(last.message_id);
+    expect(finished(slow.chat)).toHaveLength(1);
   });
 
   test('a question that is gone does not make its answer fail', async () => {
@@ -260,6 +279,34 @@ describe('receiving', () => {
     fake.fail({ method: 'file', status: 200 });
     fake.world.say(chat, user, 'and now?', { photo: colourPng(2) });
     await answered(chat);
+  });
+
+  test('a file above 20 MB gets a sentence: Telegram hands out none', async () => {
+    const { user, chat } = someone();
+    fake.world.say(chat, user, '', { photo: new Uint8Array(20_000_001) });
+    await until('a sentence', () => fake.world.said(chat).find(({ text }) => /picture/.test(text ?? '')));
+    expect(finished(chat)).toEqual([]);
+  });
+
+  test('a link that has expired gets a sentence', async () => {
+    const { user, chat } = someone();
+    const before = fake.world.files.size;
+    stage.bench.engine.delayMs = 10;
+    fake.world.say(chat, user, '', { photo: colourPng(7) });
+    for (const file of [...fake.world.files.values()].slice(before)) file.expiresAt = 0;
+    await until('a sentence', () => fake.world.said(chat).find(({ text }) => text?.includes('could not fetch that picture')));
+  });
+
+  test('a click whose acknowledgement comes too late still counts', async () => {
+    const { user, chat } = someone();
+    fake.world.say(chat, user, 'hello');
+    const said = await answered(chat);
+    const up = said.reply_markup!.inline_keyboard.flat().find(({ callback_data: data }) => data?.startsWith('u:'))!.callback_data!;
+    fake.fail({ method: 'answerCallbackQuery', status: 400, description: 'Bad Request: query is too old and response timeout expired or query ID is invalid' });
+    fake.world.click(said, user, up);
+    const end = Date.now() + 8_000;
+    while ((await stage.bench.store.votes.count(up.slice(2))).up === 0 && Date.now() < end) await calm(50);
+    expect(await stage.bench.store.votes.count(up.slice(2))).toEqual({ up: 1, down: 0 });
   });
 
   test('a click is answered before the work, and also when it means nothing', async () => {

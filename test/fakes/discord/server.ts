@@ -122,6 +122,11 @@ export class FakeDiscord {
     this.#faults.push({ ...fault, left: fault.times ?? 1 });
   }
 
+  /** Takes back the faults that have not happened yet. */
+  forgive(): void {
+    this.#faults.length = 0;
+  }
+
   called(route: string): Call[] {
     return this.calls.filter((call) => call.route === route);
   }
