@@ -38,7 +38,7 @@ export interface OnnxSession {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   /**
-   * Runs the whole graph, or what the wanted outputs need.
+   * Runs the whole graph, whatever is wanted of it; only wanted outputs are handed out.
    *
    * @throws FromageError `ONNX_RUN` with the runtime's reason
    */
