@@ -107,6 +107,8 @@ export class FakeDiscord {
         response.destroy();
       });
     });
+    // On a busy machine a client may come back late to a connection that it keeps open.
+    this.#server.keepAliveTimeout = 60_000;
     await new Promise<void>((resolve) => this.#server!.listen(0, '127.0.0.1', resolve));
     this.url = `http://127.0.0.1:${(this.#server!.address() as AddressInfo).port}`;
     this.gateway = new Gateway(this.#server, { world: this.world, token: this.token, url: () => this.url, forbiddenIntents: () => this.forbiddenIntents, onViolation: (what) => this.violations.push(what) });

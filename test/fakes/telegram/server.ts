@@ -72,6 +72,8 @@ export class FakeTelegram {
         response.destroy();
       });
     });
+    // On a busy machine a client may come back late to a connection that it keeps open.
+    this.#server.keepAliveTimeout = 60_000;
     await new Promise<void>((resolve) => this.#server!.listen(0, '127.0.0.1', resolve));
     this.url = `http://127.0.0.1:${(this.#server!.address() as AddressInfo).port}`;
   }
