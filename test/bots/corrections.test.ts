@@ -1,11 +1,14 @@
 // Setting an answer right on both platforms: "not this one", "the right one is this", "it shows …".
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { Correction } from '../../src/chat/contracts.ts';
 import { correctionInWords } from '../../src/chat/corrections-in-words.ts';
 import type { LearnRequest } from '../../src/chat/index.ts';
-import { until } from './bench.ts';
+import { until as untilWithin } from './bench.ts';
 import { colourPng } from './pictures.ts';
 import { openDiscord, openTelegram, type Person, type Room, type Said, type Stage } from './stages.ts';
+
+jest.setTimeout(60_000);
+const until = <T>(what: string, look: () => T | null | undefined | false): Promise<T> => untilWithin(what, look, 25_000);
 
 const learned: LearnRequest[] = [];
 const keptId = '01234567-89ab-4def-8123-456789abcdef';
@@ -35,7 +38,7 @@ describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('
   const corrections = async (said: Said): Promise<Correction[]> => (await stage.bench.store.votes.corrections(answerId(said))).map(({ userId: _, at: _at, ...one }) => one as Correction);
   const eventually = async (said: Said, count: number): Promise<Correction[]> => {
     let found: Correction[] = [];
-    for (let tries = 0; tries < 200 && found.length !== count; tries++) {
+    for (let tries = 0; tries < 1_000 && found.length !== count; tries++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
       found = await corrections(said);
     }
@@ -62,7 +65,7 @@ describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('
     stage.click(room, said.id, me, 'd');
     stage.click(room, said.id, me, 'u');
     expect(await eventually(said, 0)).toEqual([]);
-    for (let tries = 0; tries < 100 && (await stage.bench.store.votes.count(answerId(said))).up === 0; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let tries = 0; tries < 1_000 && (await stage.bench.store.votes.count(answerId(said))).up === 0; tries++) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(await stage.bench.store.votes.count(answerId(said))).toEqual({ up: 1, down: 0 });
   });
 
