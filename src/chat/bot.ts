@@ -44,7 +44,8 @@ export class ChatBot {
   readonly #desk: Desk & { readonly platforms: Map<PlatformName, ChatPlatform>; readonly deliveries: Map<PlatformName, DeliveryLoop> };
   readonly #gatherer: Gatherer;
   readonly #owner = randomUUID();
-  readonly #works = new Set<Promise<void>>();
+  /** What is being worked off, by lane. */
+  readonly #works = new Map<string, Promise<void>>();
   readonly #dropped = new Set<string>();
   /** Events whose people know that the process ends. */
   readonly #told = new Set<string>();
@@ -158,10 +159,10 @@ export class ChatBot {
     this.#open = false;
     if (this.#timer) clearTimeout(this.#timer);
     const deadline = AbortSignal.timeout(drainMs);
-    await Promise.race([Promise.allSettled([...this.#works]), ended(deadline)]);
+    await Promise.race([Promise.allSettled([...this.#works.values()]), ended(deadline)]);
     this.#desk.running.interruptAll();
     const last = AbortSignal.timeout(3_000);
-    await Promise.race([Promise.allSettled([...this.#works]), ended(last)]);
+    await Promise.race([Promise.allSettled([...this.#works.values()]), ended(last)]);
     await tellWaiting(this.#desk, this.#told, last).catch((error: unknown) => this.#desk.log.warn({ err: error }, 'people who wait could not be told of the restart'));
     for (const delivery of this.#desk.deliveries.values()) {
       await delivery.flush(last);
@@ -253,13 +254,13 @@ export class ChatBot {
         this.#again = false;
         for (const platform of this.#desk.platforms.keys()) {
           while (this.#open && this.#works.size < 256) {
-            const claim = await inbox.claimNext({ owner: this.#owner, leaseMs: this.#desk.times.leaseMs, platform });
+            const claim = await inbox.claimNext({ owner: this.#owner, leaseMs: this.#desk.times.leaseMs, platform, except: [...this.#works.keys()] });
             if (!claim) break;
             const work = this.#work(claim).finally(() => {
-              this.#works.delete(work);
+              this.#works.delete(claim.lane);
               this.#wake();
             });
-            this.#works.add(work);
+            this.#works.set(claim.lane, work);
           }
         }
       }

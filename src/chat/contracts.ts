@@ -221,6 +221,11 @@ export interface ClaimOptions {
   readonly leaseMs: number;
   /** Only of this platform. */
   readonly platform?: string;
+  /**
+   * Lanes that the caller itself is still working on. Their leases do not run out for it: on a machine that
+   * is busy a lease may not be extended in time, and nothing shall be done twice by the same process.
+   */
+  readonly except?: readonly string[];
 }
 
 export interface Inbox {
@@ -318,8 +323,8 @@ export interface Outbox {
   /** Gives back what was claimed and not started. */
   release(claim: ClaimedSend): Promise<boolean>;
   extend(claim: ClaimedSend, leaseMs: number): Promise<boolean>;
-  /** Call at start and every minute: judges sends whose lease expired. */
-  sweep(): Promise<{ readonly retried: number; readonly unknown: number }>;
+  /** Call at start and every minute: judges sends whose lease expired. `except`: as with `claimNext`. */
+  sweep(options?: Pick<ClaimOptions, 'except'>): Promise<{ readonly retried: number; readonly unknown: number }>;
   unknown(limit?: number): Promise<readonly UnknownSend[]>;
   /** What was found out about an unknown send: it is there (with these ids), or it shall be sent again, or be given up. */
   resolve(id: string, outcome: { readonly sent: readonly string[] } | 'resend' | 'give-up'): Promise<boolean>;

@@ -34,7 +34,8 @@ export const previewSuffix = ':preview';
 
 export class DeliveryLoop {
   readonly #options: DeliveryOptions;
-  readonly #running = new Set<Promise<void>>();
+  /** What is being sent, by lane. */
+  readonly #running = new Map<string, Promise<void>>();
   readonly #watchers = new Map<string, (delivered: Delivered) => void>();
   #timer: NodeJS.Timeout | null = null;
   #sweeper: NodeJS.Timeout | null = null;
@@ -104,14 +105,14 @@ export class DeliveryLoop {
       if (signal.aborted) resolve();
       signal.addEventListener('abort', () => resolve(), { once: true });
     });
-    await Promise.race([Promise.allSettled([...this.#running]), ended]);
+    await Promise.race([Promise.allSettled([...this.#running.values()]), ended]);
   }
 
   /** Sends until nothing is left or the signal ends it: part of draining. */
   async flush(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.wake();
-      if (this.#running.size > 0) await Promise.race([...this.#running, aborted(signal)]);
+      if (this.#running.size > 0) await Promise.race([...this.#running.values(), aborted(signal)]);
       else if ((await this.#options.outbox.nextReadyInMs()) !== 0) return;
       else await new Promise((resolve) => setTimeout(resolve, 5));
     }
@@ -124,13 +125,13 @@ export class DeliveryLoop {
       while (this.#again && this.#open) {
         this.#again = false;
         while (this.#open && this.#running.size < lanes) {
-          const claim = await outbox.claimNext({ owner, leaseMs, platform: platform.name });
+          const claim = await outbox.claimNext({ owner, leaseMs, platform: platform.name, except: [...this.#running.keys()] });
           if (!claim) break;
           const work = this.#send(claim).finally(() => {
-            this.#running.delete(work);
+            this.#running.delete(claim.lane);
             this.wake();
           });
-          this.#running.add(work);
+          this.#running.set(claim.lane, work);
         }
       }
       await this.#sleepUntilReady();
@@ -218,7 +219,7 @@ export class DeliveryLoop {
 
   async #sweep(): Promise<void> {
     try {
-      await this.#options.outbox.sweep();
+      await this.#options.outbox.sweep({ except: [...this.#running.keys()] });
       await this.#resendUnknown();
       this.wake();
     } catch (error) {

@@ -35,18 +35,18 @@ export async function wake(t: Transaction, queue: QueueName, lane: string, platf
 export async function claimLane<T>(
   database: Database,
   queue: QueueName,
-  { owner, leaseMs, platform }: ClaimOptions,
+  { owner, leaseMs, platform, except = [] }: ClaimOptions,
   take: (t: Transaction, lease: Lease) => Promise<{ readonly work: T } | { readonly headReadyAt: number | null }>,
 ): Promise<T | null> {
   for (let round = 0; round < 50; round++) {
     const now = toTime(Date.now());
-    const ready = { queue, readyAt: { lte: now }, OR: [{ leaseUntil: null }, { leaseUntil: { lt: now } }], ...(platform === undefined ? {} : { platform }) };
+    const ready = { queue, readyAt: { lte: now }, OR: [{ leaseUntil: null }, { leaseUntil: { lt: now } }], ...(platform === undefined ? {} : { platform }), key: { notIn: [...except] } };
     const candidates = await database.read((client) => client.lane.findMany({ where: ready, orderBy: [{ readyAt: 'asc' }, { key: 'asc' }], take: 8, select: { key: true } }));
     if (candidates.length === 0) return null;
     for (const { key } of candidates) {
       const work = await database.write(async (t): Promise<T | null> => {
         const leaseUntil = Date.now() + leaseMs;
-        const { count } = await t.lane.updateMany({ where: { ...ready, key }, data: { owner, leaseUntil: toTime(leaseUntil), fence: { increment: 1 } } });
+        const { count } = await t.lane.updateMany({ where: { AND: [ready, { key }] }, data: { owner, leaseUntil: toTime(leaseUntil), fence: { increment: 1 } } });
         if (count === 0) return null;
         const lane = await t.lane.findUniqueOrThrow({ where: { queue_key: { queue, key } } });
         const taken = await take(t, { lane: key, fence: lane.fence, leaseUntil });

@@ -146,10 +146,10 @@ export function createOutbox(database: Database): Outbox {
 
     extend: (claim, leaseMs) => database.write((t) => hold(t, 'outbox', claim, Date.now() + leaseMs)),
 
-    async sweep() {
+    async sweep({ except = [] } = {}) {
       const now = toTime(Date.now());
       const expired = { queue: 'outbox', leaseUntil: { lt: now } };
-      const lanes = await database.read((client) => client.lane.findMany({ where: expired, select: { key: true } }));
+      const lanes = await database.read((client) => client.lane.findMany({ where: { ...expired, key: { notIn: [...except] } }, select: { key: true } }));
       const result = { retried: 0, unknown: 0 };
       for (const { key } of lanes) {
         const word = await database.write(async (t) => {

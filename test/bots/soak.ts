@@ -80,6 +80,8 @@ export async function soak(open: (options: StageOptions) => Promise<Stage>, plan
       seen.set(conversation, own);
     }
     expect(seen.size).toBe(plan.chats);
+    // Nothing was computed twice.
+    expect(engine.requests).toHaveLength(plan.messages);
     for (const markers of seen.values()) expect(markers.size).toBe(1);
     expect(stage.violations()).toEqual([]);
     expect(stage.tooManyRequests()).toBeLessThanOrEqual(Math.ceil(plan.messages / 50));

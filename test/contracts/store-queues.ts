@@ -86,6 +86,24 @@ export function queueContract(get: GetStore): void {
     expect(await inbox.complete(taker)).toBe(false);
   });
 
+  test('a lease that ran out is no lease for who still works under it', async () => {
+    const { inbox, outbox } = get();
+    const { platform, chat } = await scene(get());
+    const lane = `${platform}:busy`;
+    await inbox.accept({ platform, updateId: '1', lane, payload: 'x' });
+    const mine = (await inbox.claimNext({ owner, leaseMs: 1, platform }))!;
+    await outbox.enqueue([{ key: `${platform} slow`, platform, chatId: chat.id, lane, payload: 1 }]);
+    const sending = (await outbox.claimNext({ owner, leaseMs: 1, platform }))!;
+    await outbox.markStarted(sending);
+    await sleep(20);
+    expect(await inbox.claimNext({ owner, leaseMs: 10_000, platform, except: [lane] })).toBeNull();
+    expect(await outbox.claimNext({ owner, leaseMs: 10_000, platform, except: [lane] })).toBeNull();
+    await outbox.sweep({ except: [lane] });
+    expect(await outbox.find(sending.key)).toMatchObject({ state: 'running' });
+    expect(await inbox.complete(mine)).toBe(true);
+    expect(await outbox.markSent(sending, ['m1'])).toBe(true);
+  });
+
   test('a failed update keeps its place until it is a dead letter, and can be tried again', async () => {
     const { inbox } = get();
     const platform = `p-${randomUUID()}`;
