@@ -48,7 +48,7 @@ export async function startTelegram(options: TelegramOptions, bot: ChatBot): Pro
   const log = bot.log.child({ platform: 'telegram' });
   const apiRoot = options.apiRoot ?? 'https://api.telegram.org';
   const rates = options.rates ?? telegramRates;
-  const api = new TelegramApi({ token: options.token, apiRoot });
+  const api = new TelegramApi({ token: options.token, apiRoot, secondMs: rates.secondMs });
   const me = await whoAmI(api);
   const self: Self = { id: me.id, username: me.username };
   if (!me.can_read_all_group_messages) log.info('privacy mode is on: in groups only commands and replies arrive, mentions only where the bot is administrator');

@@ -102,7 +102,8 @@ export class OutgoingQueue {
       if (job.group && over > 0) at = Math.max(at, (state.minute[over - 1] ?? now) + 60 * secondMs);
     }
     trim(this.#second, now - secondMs);
-    if (this.#second.length >= perSecond) at = Math.max(at, this.#second[this.#second.length - perSecond]! + secondMs);
+    const over = this.#second.length + Math.min(job.weight ?? 1, perSecond) - perSecond;
+    if (over > 0) at = Math.max(at, (this.#second[over - 1] ?? now) + secondMs);
     return at;
   }
 
@@ -137,15 +138,14 @@ export class OutgoingQueue {
     const now = Date.now();
     const state = this.#state(job.chat);
     const weight = job.weight ?? 1;
-    this.#second.push(now);
-    if (job.priority !== 'sign') {
-      state.busy = true;
-      for (let i = 0; i < weight; i++) state.minute.push(now);
-    }
+    const counts = job.priority === 'sign' ? [this.#second] : [this.#second, state.minute];
+    for (const times of counts) for (let i = 0; i < weight; i++) times.push(now);
+    if (job.priority !== 'sign') state.busy = true;
     void pending.run().finally(() => {
+      // Counted from the end: the server counts from when it gets them, which may be any time until now.
+      for (const times of counts) for (let i = 0; i < weight; i++) postpone(times, now);
       if (job.priority !== 'sign') {
         state.busy = false;
-        // Counted from the end: the server counts from when it gets them.
         state.freeAt = Math.max(state.freeAt, Date.now() + (weight * secondMs) / perChatPerSecond);
       }
       if (this.#chats.size > 5_000) this.#sweep();
@@ -159,6 +159,13 @@ export class OutgoingQueue {
       if (!state.busy && state.freeAt < now && (state.minute.at(-1) ?? 0) < now - 60 * this.#rates.secondMs) this.#chats.delete(chat);
     }
   }
+}
+
+/** One that was counted at a time counts from now on; the times stay in order. */
+function postpone(times: number[], at: number): void {
+  const index = times.indexOf(at);
+  if (index >= 0) times.splice(index, 1);
+  times.push(Date.now());
 }
 
 function trim(times: number[], before: number): void {

@@ -144,8 +144,8 @@ export async function entry(engine: Engine, i: number, tenant: string): Promise<
 
 export type { ChatServices };
 
-/** Waits until something is true; fails with what was seen. */
-export async function until<T>(what: string, look: () => T | null | undefined | false, timeoutMs = 8_000): Promise<T> {
+/** Waits until something is true. The time is that of something stuck: on a busy machine all takes long. */
+export async function until<T>(what: string, look: () => T | null | undefined | false, timeoutMs = 60_000): Promise<T> {
   const end = Date.now() + timeoutMs;
   for (;;) {
     const seen = look();

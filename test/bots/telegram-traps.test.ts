@@ -98,7 +98,8 @@ describe('sending', () => {
 
   test('429: waits as long as asked, then sends once', async () => {
     const { user, chat } = someone();
-    fake.fail({ method: 'sendMessage', status: 429, description: 'Too Many Requests: retry after 1', parameters: { retry_after: 1 } });
+    // 25 of the seconds of these tests, which are 40 ms long.
+    fake.fail({ method: 'sendMessage', status: 429, description: 'Too Many Requests: retry after 25', parameters: { retry_after: 25 } });
     const started = Date.now();
     fake.world.say(chat, user, 'patience');
     await answered(chat);

@@ -300,9 +300,11 @@ export class FakeTelegram {
     const retry = (seconds: number): never => { throw new Refusal(429, `Too Many Requests: retry after ${seconds}`, { retry_after: seconds }); };
     if (within(mine, 0.9 * secondMs) >= 1) retry(1);
     if (chat.type !== 'private' && within(mine, 60 * secondMs) + weight > 20) retry(Math.ceil((mine.at(-20)! + 60 * secondMs - now) / secondMs) || 1);
-    if (within(this.#all, secondMs) >= 30) retry(1);
-    this.#all.push(now);
-    for (let i = 0; i < weight; i++) mine.push(now);
+    if (within(this.#all, secondMs) + weight > 30) retry(1);
+    for (let i = 0; i < weight; i++) {
+      this.#all.push(now);
+      mine.push(now);
+    }
     this.#sent.set(chat.id, mine);
   }
 
