@@ -3,6 +3,7 @@
 import { Client, type ClientOptions, Events, GatewayIntentBits, type Interaction, type Message, MessageFlags, type MessageReaction, Partials, type PartialMessage, type PartialMessageReaction, type PartialUser, type ResponseLike, type RESTOptions, type User } from 'discord.js';
 import { type ChatBot, type ChatEvent, chooseLocale, clickAcknowledgement, findCommand, parseAllowedHost } from '../../src/chat/index.ts';
 import { FromageError } from '../../src/errors.ts';
+import type { Logger } from '../../src/log.ts';
 import { CatchUp } from './catch-up.ts';
 import { menuCommand, registerCommands, suggest } from './commands.ts';
 import { placeOf, readButton, readCommand, readMenu, readMessage } from './events.ts';
@@ -38,6 +39,7 @@ export async function startDiscord(options: DiscordOptions, bot: ChatBot): Promi
   client.on(Events.Error, (error) => log.error({ reason: error.name }, 'discord.js reported an error'));
   client.on(Events.Warn, () => log.warn('discord.js gave a warning'));
   client.rest.on('rateLimited', ({ method, timeToReset }) => log.info({ method, waitMs: timeToReset }, 'a Discord rate limit is waited out'));
+  surviveOddEvents(client, log);
   client.on(Events.Invalidated, () => log.error('the Discord session was invalidated'));
 
   const platform = new DiscordPlatform({
@@ -108,6 +110,25 @@ export async function startDiscord(options: DiscordOptions, bot: ChatBot): Promi
       await catchUp.save();
     },
     close: () => client.destroy(),
+  };
+}
+
+/**
+ * discord.js throws where an event of the gateway has not the form that it expects (`author: null`), inside
+ * a promise that nobody awaits: that would end the process. It has no hook for this, so the method through
+ * which every event goes is wrapped.
+ */
+function surviveOddEvents(client: Client, log: Logger): void {
+  const manager = client.ws as unknown as { handlePacket: (packet?: { readonly t?: string }, shard?: unknown) => boolean };
+  const handlePacket = manager.handlePacket.bind(manager);
+  manager.handlePacket = (packet, shard) => {
+    try {
+      return handlePacket(packet, shard);
+    } catch (error) {
+      // No stack and no message: they may repeat what somebody wrote.
+      log.error({ reason: (error as Error).name, event: packet?.t }, 'an event of the gateway could not be read and is left out');
+      return false;
+    }
   };
 }
 

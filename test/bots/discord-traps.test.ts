@@ -68,6 +68,16 @@ describe('gateway', () => {
     expect(stage.bench.engine.requests.length).toBe(before);
   });
 
+  test('an event without an author is left out, logged without its words; the bot lives on', async () => {
+    const [me, channel] = [user(), room()];
+    fake.gateway.dispatch('MESSAGE_CREATE', () => ({ id: '1', channel_id: channel.id, content: 'malformed words', author: null, mentions: null, timestamp: 'never' }));
+    fake.say(channel, me, 'still there?', { mentionBot: true });
+    await answered(channel);
+    const logged = stage.bench.logged.join('');
+    expect(logged).toContain('an event of the gateway could not be read and is left out');
+    expect(logged).not.toContain('malformed words');
+  });
+
   test('opcode 9: a fresh session catches up with what nobody replays', async () => {
     const [me, channel] = [user(), room()];
     fake.say(channel, me, 'hello', { mentionBot: true });
