@@ -6,6 +6,7 @@ import { forgetUser, forgetSubject } from './handle-privacy.ts';
 import { refusal } from './gate.ts';
 import { say } from './i18n/index.ts';
 import { answerPicture } from './answer.ts';
+import { similarThreshold } from './picture-commands.ts';
 import { answerTurn, keepTyping } from './question.ts';
 import { answerButtons, sentence } from './reply.ts';
 import { Interrupted } from './running.ts';
@@ -68,9 +69,9 @@ async function morePictures(desk: Desk, scene: Scene, event: ButtonEvent): Promi
   const exclude = new Set(await conversations.shownPictures(answer.conversationId));
   const parts: ReplyPart[] = [];
   let count = 0;
-  const limit = Math.max(1, scene.settings.pictures);
+  const limit = Math.max(answer.options.similar ? 3 : 1, scene.settings.pictures);
   for (const [ret, { embedding }] of answer.rets.entries()) {
-    const found = await desk.gallery.find({ vector: embedding, filter: scene.filter, exclude, limit, adapter: answer.adapter });
+    const found = await desk.gallery.find({ vector: embedding, filter: scene.filter, exclude, limit, adapter: answer.adapter, ...(answer.options.similar ? { scoreThreshold: similarThreshold } : {}) });
     if (found.length === 0) continue;
     for (const { id } of found) exclude.add(id);
     await conversations.addShown(answer.id, found.map(({ id, score }) => ({ pictureId: id, ret, score })));

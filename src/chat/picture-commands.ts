@@ -1,15 +1,26 @@
 // Commands about pictures: find similar ones, teach one, take one back.
+import type { ScoredPicture } from '../retrieval/types.ts';
 import { answerPicture } from './answer.ts';
-import type { OutgoingMessage } from './contracts.ts';
+import type { Conversation, OutgoingMessage, TurnPart } from './contracts.ts';
 import { chatTenant, type Desk, type Scene, sendReply, speak } from './desk.ts';
 import { takeIn } from './intake.ts';
-import { sentence } from './reply.ts';
+import { answerButtons, sentence } from './reply.ts';
 import type { GalleryAdmin } from './services.ts';
-import type { CommandEvent } from './types.ts';
+import type { CommandEvent, Reply } from './types.ts';
 
 const never = new AbortController().signal;
+/** Asked with a picture, likeness is relative: the best ones are shown whatever their score. */
+export const similarThreshold = -1;
 
-type Taken = { readonly bytes: Uint8Array; readonly hash: string } | { readonly failed: string };
+/** A picture that a command is about; the id if it is one of the gallery. */
+interface Subject {
+  readonly bytes: Uint8Array;
+  readonly hash: string;
+  readonly pictureId?: string;
+  readonly alt?: string;
+}
+
+type Taken = Subject | { readonly failed: string };
 
 /** The pictures a command is about: its own (an album has several), else those of the message replied to. Of each that failed the sentence that says why. */
 async function picturesOf(desk: Desk, scene: Scene, event: CommandEvent): Promise<Taken[]> {
@@ -31,27 +42,30 @@ async function picturesOf(desk: Desk, scene: Scene, event: CommandEvent): Promis
 }
 
 /** The picture of the message replied to, where the conversation knows it. */
-async function shownPicture(desk: Desk, scene: Scene, event: CommandEvent): Promise<{ bytes: Uint8Array; hash: string } | null> {
+async function shownPicture(desk: Desk, scene: Scene, event: CommandEvent): Promise<Subject | null> {
   if (!event.replyTo) return null;
   const turn = await desk.store.conversations.turnByMessage(scene.chat.id, event.replyTo.messageId);
-  for (const part of turn?.parts ?? []) {
+  return turn ? firstPicture(desk, scene, turn.parts) : null;
+}
+
+/** The first of these parts that is a picture whose bytes can be had. */
+async function firstPicture(desk: Desk, scene: Scene, parts: readonly TurnPart[]): Promise<Subject | null> {
+  for (const part of parts) {
     if (part.type !== 'image') continue;
-    const bytes = part.pictureId === undefined ? await desk.store.files.get(part.hash) : ((await desk.gallery?.bytes(part.pictureId, scene.filter)) ?? null);
-    if (bytes) return { bytes, hash: part.hash };
+    const { hash, pictureId, alt } = part;
+    const bytes = pictureId === undefined ? await desk.store.files.get(hash) : ((await desk.gallery?.bytes(pictureId, scene.filter)) ?? null);
+    if (bytes) return { bytes, hash, ...(pictureId === undefined ? {} : { pictureId }), ...(alt === undefined ? {} : { alt }) };
   }
   return null;
 }
 
-/** The newest picture of the conversation, for `/similar` without one. */
-async function lastPicture(desk: Desk, scene: Scene): Promise<{ bytes: Uint8Array; pictureId: string | null } | null> {
-  const { conversations, files } = desk.store;
+/** The newest picture of the conversation, for `/similar` without one; what `/similar` itself showed does not count. */
+async function lastPicture(desk: Desk, scene: Scene): Promise<Subject | null> {
+  const { conversations } = desk.store;
   const conversation = await conversations.current(scene.chat.id);
   for (const turn of (await conversations.turns(conversation.id, 30)).toReversed()) {
-    for (const part of turn.parts.toReversed()) {
-      if (part.type !== 'image') continue;
-      const bytes = part.pictureId === undefined ? await files.get(part.hash) : ((await desk.gallery?.bytes(part.pictureId, scene.filter)) ?? null);
-      if (bytes) return { bytes, pictureId: part.pictureId ?? null };
-    }
+    const found = await firstPicture(desk, scene, turn.parts.toReversed());
+    if (found && !(turn.role === 'assistant' && (await conversations.answerByTurn(turn.id))?.options.similar)) return found;
   }
   return null;
 }
@@ -64,18 +78,50 @@ export async function similarCommand(desk: Desk, scene: Scene, event: CommandEve
   if (!desk.gallery) return answer(scene, event, speak(scene, 'answer.galleryDown'));
   const [pooled] = await desk.engine.encodeImages([picture.bytes]);
   if (!(pooled instanceof Float32Array)) return answer(scene, event, speak(scene, 'picture.unreadable'));
-  const [vector] = await desk.engine.projectImages([pooled]);
+  const adapter = (await desk.services.adapterFor?.(scene.chat.id)) ?? (await desk.engine.info()).servingAdapter;
+  const [vector] = await desk.engine.projectImages([pooled], adapter);
   if (!vector) return answer(scene, event, speak(scene, 'similar.none'));
   const conversation = await desk.store.conversations.current(scene.chat.id);
-  const exclude = new Set(await desk.store.conversations.shownPictures(conversation.id));
-  // Asked with a picture, likeness is relative: the best ones are shown whatever their score.
-  const found = await desk.gallery.find({ vector, filter: scene.filter, exclude, limit: Math.max(3, scene.settings.pictures), scoreThreshold: -1 });
+  const exclude = await desk.store.conversations.shownPictures(conversation.id);
+  const limit = Math.max(3, scene.settings.pictures);
+  const found = await desk.gallery.find({ vector, filter: scene.filter, exclude, limit, scoreThreshold: similarThreshold, adapter });
   if (found.length === 0) return answer(scene, event, speak(scene, 'similar.none'));
-  return sendReply(
-    scene,
-    { parts: [{ type: 'pictures', pictures: found.map(answerPicture) }], buttons: [], locale: scene.locale, complete: true },
-    event.messageId === undefined ? {} : { replyTo: event.messageId },
-  );
+  return showSimilar(desk, scene, event, { conversation, picture, vector, adapter, found });
+}
+
+/** Kept like any answer, the picture's place in the gallery's space as its one [RET]: so ➕ goes on from there, and nothing is shown twice. */
+async function showSimilar(desk: Desk, scene: Scene, event: CommandEvent, { conversation, picture, vector, adapter, found }: Similar): Promise<OutgoingMessage[]> {
+  const { conversations } = desk.store;
+  const { bytes: _bytes, ...subject } = picture;
+  const messageIds = event.messageId === undefined ? [] : [event.messageId];
+  const question = await conversations.appendTurn(conversation.id, { role: 'user', authorId: scene.user.id, parts: [{ type: 'image', ...subject }], key: scene.key, messageIds });
+  const saved = await conversations.saveAnswer({
+    conversationId: conversation.id,
+    questionTurnId: question.id,
+    parts: found.map(({ id, hash, alt }) => ({ type: 'image', hash, pictureId: id, alt })),
+    seed: 0,
+    options: { similar: true },
+    adapter,
+    model: (await desk.engine.info()).model,
+    retProbability: 0,
+    endReason: 'similar',
+    rets: [{ embedding: vector, after: 0, probability: 1 }],
+    shown: found.map(({ id, score }) => ({ pictureId: id, ret: 0, score })),
+    key: `${scene.key}:answer`,
+  });
+  const pictures = found.map(answerPicture);
+  // The same question has the same answer here: no 🔁.
+  const buttons = answerButtons(saved.id, true, scene.locale, { from: 0, count: pictures.length }).filter(({ action }) => action !== 'again');
+  const reply: Reply = { parts: [{ type: 'pictures', pictures }], buttons, locale: scene.locale, complete: true };
+  return sendReply(scene, reply, { turnId: saved.turnId, ...(event.messageId === undefined ? {} : { replyTo: event.messageId }) });
+}
+
+interface Similar {
+  readonly conversation: Conversation;
+  readonly picture: Subject;
+  readonly vector: Float32Array;
+  readonly adapter: string;
+  readonly found: readonly ScoredPicture[];
 }
 
 export async function learnCommand(desk: Desk, scene: Scene, event: CommandEvent): Promise<OutgoingMessage[]> {

@@ -25,6 +25,9 @@ export class SlowEngine implements Engine {
   readonly began: { readonly conversation: string; readonly promptTokens: number; readonly cachedTokens: number; readonly embeddings: Float32Array[] }[] = [];
   /** Milliseconds before each character. */
   delayMs = 0;
+  /** Requests that begin while this is set wait for it before their first word. */
+  held: Promise<void> | null = null;
+  release: () => void = () => {};
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -32,6 +35,7 @@ export class SlowEngine implements Engine {
 
   async *generate(request: GenerateRequest): AsyncGenerator<GenerateEvent> {
     this.requests.push(request);
+    await this.held;
     let text = '';
     const embeddings: Float32Array[] = [];
     const cancelled = (): GenerateEvent => {
