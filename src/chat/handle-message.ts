@@ -36,12 +36,13 @@ export async function handleEdit(desk: Desk, scene: Scene, event: EditEvent): Pr
     if (answers.length > 0 && JSON.stringify(parts) === JSON.stringify(question.parts)) return [];
     const refused = await refusal(desk, scene, { count: true });
     if (refused !== null) return sendReply(scene, sentence(scene.locale, refused, { quiet: true }), { replyTo: message.messageId });
-    const edited = await conversations.editTurn(question.id, parts);
-    if (!edited) return [];
     const newest = answers[0];
     const replace = newest ? await standingOf(desk, scene, newest.turnId) : [];
+    const rows = await answerTurn(desk, scene, conversation, { ...question, parts }, running, { replace, replyTo: message.messageId });
+    // Only now: a process that ends before finds the edit as new, and what stands there to be replaced.
+    await conversations.editTurn(question.id, parts);
     for (const answer of answers) await conversations.removeTurn(answer.turnId);
-    return await answerTurn(desk, scene, conversation, edited, running, { replace, replyTo: message.messageId });
+    return rows;
   } catch (error) {
     if (error instanceof Interrupted && error.why !== 'shutdown') return [];
     throw error;

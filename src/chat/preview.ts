@@ -47,7 +47,7 @@ export class Preview {
   #timer: NodeJS.Timeout | null = null;
   #begun = false;
   #noticed = false;
-  #recovered: boolean;
+  #recovered = false;
   /** Sent, and not known whether it arrived. */
   #inFlight: { readonly key: string; readonly unit: OutUnit } | null = null;
   #over = false;
@@ -56,7 +56,6 @@ export class Preview {
     this.#scene = scene;
     this.#options = options;
     this.#units = [...(options.standing ?? [])];
-    this.#recovered = this.#units.length > 0;
     const rule = scene.platform.streamRule(scene.place);
     this.#rule = scene.settings.streaming ? rule : { mode: 'none', intervalMs: rule.intervalMs };
   }
@@ -187,7 +186,7 @@ export class Preview {
     this.#recovered = true;
     const { delivery } = this.#scene;
     const { signal } = this.#options;
-    const text = await delivery.previousSend(this.#keyOf(0, true), signal);
+    const text = this.#units.length > 0 ? [] : await delivery.previousSend(this.#keyOf(0, true), signal);
     const form = this.#textForm()?.form ?? '';
     if (text.length > 0) this.#units.push({ messageIds: text, form, unit: null });
     for (let at = this.#units.length; ; at++) {

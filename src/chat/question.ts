@@ -181,7 +181,7 @@ async function compose(desk: Desk, scene: Scene, conversation: Conversation, que
   const turns = await store.conversations.turns(conversation.id);
   const upTo = turns.findIndex(({ id }) => id === question.id);
   const prompt = await buildPrompt({
-    turns: upTo < 0 ? [question] : turns.slice(0, upTo + 1),
+    turns: [...turns.slice(0, Math.max(upTo, 0)), question],
     lastOnly: settings.context === 'last',
     bytesOf: async (part) => (part.pictureId === undefined ? store.files.get(part.hash) : ((await gallery?.bytes(part.pictureId, filter)) ?? null)),
   });

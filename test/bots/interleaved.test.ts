@@ -1,7 +1,7 @@
 // Answers of text, pictures, text: each piece is there as soon as the model has given it, once, in order.
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { GenerateEvent, GenerateRequest } from '../../src/engine/types.ts';
-import { until as waitUntil } from './bench.ts';
+import { until } from './bench.ts';
 import { openDiscord, openTelegram, type Room, type Said, type Stage, type StageOptions } from './stages.ts';
 
 let stage: Stage | null = null;
@@ -13,7 +13,6 @@ afterEach(async () => {
   stage = null;
 });
 
-const until = <T>(what: string, look: () => T | null | undefined | false): Promise<T> => waitUntil(what, look, 20_000);
 const calm = (ms = 400): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 /** What the model says: words, `[RET]`, and `wait` for until the test goes on. */
 type Script = readonly string[];
@@ -129,6 +128,21 @@ describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('
     await calm();
     expect(stage.said(room)[0]!.id).toBe(first.id);
     expect(stage.said(room).length).toBeLessThan(uploads);
+    expect(texts(room)).toEqual(['Uno.', 'picture']);
+  });
+
+  test('an edited question whose answer is cut off by a restart leaves nothing of the old one', async () => {
+    stage = await open({});
+    const me = stage.person(1);
+    const room = stage.group([me]);
+    await scripted([['One.', '[RET]', ' Two.', '[RET]', ' Three.'], ['Uno.', '[RET]', 'wait'], ['Uno.', '[RET]']]);
+    const asked = stage.say(room, me, 'show me things');
+    await until('the answer', () => finished(room).length === 1);
+    stage.edit(room, asked, 'in Spanish');
+    await until('the answer is made anew', () => stage!.bench.engine.requests.length === 2);
+    await stage.restart(50);
+    await until('the edited answer', () => texts(room).join('|') === 'Uno.|picture' && finished(room).length === 1);
+    await calm();
     expect(texts(room)).toEqual(['Uno.', 'picture']);
   });
 
