@@ -1,6 +1,7 @@
 // The bot: takes events from platforms into the inbox, works them off in order per conversation and side
 // by side between conversations, and starts and ends in order. Everything it does survives the process.
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine } from '../engine/types.ts';
 import { FromageError } from '../errors.ts';
 import { log as rootLog, type Logger } from '../log.ts';
@@ -12,7 +13,7 @@ import { DeliveryLoop } from './delivery.ts';
 import { type BotTimes, bytesFor, defaultTimes, type Desk, makeScene, type Scene, sendReply, speak } from './desk.ts';
 import { Directory, nativeId } from './directory.ts';
 import { FairQueue } from './fair-queue.ts';
-import { type Gathered, Gatherer, isTurn } from './gather.ts';
+import { type Gathered, Gatherer, isTurn, mayBePart } from './gather.ts';
 import { handleCommand } from './handle-command.ts';
 import { handleButton, handleReaction } from './handle-feedback.ts';
 import { handleDelete, handleEdit, handleMessage } from './handle-message.ts';
@@ -134,7 +135,6 @@ export class ChatBot {
     for (const event of events) {
       if (!(await this.#isMeant(event))) continue;
       meant.push(event);
-      if (isTurn(event) && !(event.type === 'message' && event.addressed === 'none')) this.#gatherer.noteSpoken(event);
     }
     if (meant.length === 0) return;
     const updates = await Promise.all(meant.map((event) => this.#updateOf(event)));
@@ -145,7 +145,8 @@ export class ChatBot {
         this.#gatherer.grow(event.place.key, running);
         continue;
       }
-      if (event.type === 'message' && !this.#dropped.has(event.id)) running.noteArrival(event.place.key, event.id);
+      const aside = event.type === 'message' && event.forwarded === true && event.addressed === 'none';
+      if (event.type === 'message' && !aside && !this.#dropped.has(event.id)) running.noteArrival(event.place.key, event.id);
       await this.#interrupt(event);
     }
     this.#wake();
@@ -163,18 +164,19 @@ export class ChatBot {
     this.#desk.running.interruptAll();
     const last = AbortSignal.timeout(3_000);
     await Promise.race([Promise.allSettled([...this.#works.values()]), ended(last)]);
-    await tellWaiting(this.#desk, this.#told, last).catch((error: unknown) => this.#desk.log.warn({ err: error }, 'people who wait could not be told of the restart'));
-    for (const delivery of this.#desk.deliveries.values()) {
+    const telling = tellWaiting(this.#desk, this.#told, last).catch((error: unknown) => this.#desk.log.warn({ err: error }, 'people who wait could not be told of the restart'));
+    // A change of what is shown already waits for the platform's limits without knowing of the signal.
+    await Promise.race([telling, ended(last).then(() => sleep(200))]);
+    await Promise.all([...this.#desk.deliveries.values()].map(async (delivery) => {
       await delivery.flush(last);
       await delivery.stop(AbortSignal.timeout(500));
-    }
+    }));
   }
 
   /** Talk among others is not kept, unless the chat wants every message answered. */
   async #isMeant(event: ChatEvent): Promise<boolean> {
     if (event.type === 'delete') return this.#concerns(event);
-    // Which part of an album names the bot is only known when all are there.
-    if (event.type !== 'message' || event.albumId !== undefined || this.#gatherer.followsWords(event)) return true;
+    if (event.type !== 'message' || mayBePart(event)) return true;
     return this.#isAddressed(event);
   }
 

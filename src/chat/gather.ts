@@ -34,14 +34,11 @@ const fullAlbum = 10;
 const mostWaiting = 50;
 /** A turn that was begun so often is not begun again for one part more. */
 const mostAttempts = 4;
-const mostSpeakers = 5_000;
 
 export class Gatherer {
   readonly #options: GatherOptions;
   /** The turn that each conversation is at. */
   readonly #groups = new Map<string, { readonly events: readonly TurnEvent[]; readonly attempt: number }>();
-  /** When each person last spoke to the bot, by conversation. */
-  readonly #spoken = new Map<string, number>();
 
   constructor(options: GatherOptions) {
     this.#options = options;
@@ -85,23 +82,21 @@ export class Gatherer {
   end(placeKey: string): void {
     this.#groups.delete(placeKey);
   }
-
-  noteSpoken({ place, author, at }: TurnEvent): void {
-    if (this.#spoken.size > mostSpeakers) this.#spoken.clear();
-    this.#spoken.set(`${place.key} ${author.id}`, at);
-  }
-
-  /** True for a forwarded message right after words to the bot: in a group it does not name the bot itself. */
-  followsWords({ place, author, at, forwarded }: MessageEvent): boolean {
-    const spokenAt = this.#spoken.get(`${place.key} ${author.id}`);
-    return forwarded === true && spokenAt !== undefined && Math.abs(at - spokenAt) <= sameMomentMs;
-  }
 }
 
 /** True for what can be part of a turn of several messages: messages, and commands that are about pictures. */
 export function isTurn(event: ChatEvent): event is TurnEvent {
   if (event.type === 'message') return true;
   return event.type === 'command' && event.messageId !== undefined && (event.albumId !== undefined || takesPictures(event.command));
+}
+
+/**
+ * What it is part of is only known when the rest is there: whether a part of an album names the bot, and
+ * whether somebody speaks to the bot of what they have just forwarded. Without the intent for message
+ * content Discord hides what a forward holds: such a one is empty and stays out.
+ */
+export function mayBePart(event: MessageEvent): boolean {
+  return event.albumId !== undefined || (event.forwarded === true && (event.text !== '' || event.pictures.length > 0));
 }
 
 function takesPictures(command: string): boolean {

@@ -22,12 +22,16 @@ export async function tellRestart(desk: Desk, scene: Scene, signal: AbortSignal 
     return;
   }
   const [row] = sendReply(scene, reply, event.type !== 'edit' && event.messageId !== undefined ? { replyTo: event.messageId } : {});
-  if (row) await delivery.deliverNow({ ...row, key }, signal);
+  if (!row || signal.aborted) return;
+  const { sent } = await delivery.deliverNow({ ...row, key }, signal);
+  // The next process shall not begin with notices of a restart that is over.
+  if (!sent) await desk.store.outbox.cancel(key);
 }
 
 /**
  * Everybody whose message waits behind another one: once per person and conversation, and for each
- * interaction, which shows "thinking" of its own.
+ * interaction, which shows "thinking" of its own. Who cannot be told before the signal, because the platform
+ * takes only so many messages a second, is not told: the end does not wait for the limits.
  *
  * @param knowing event ids of those who were told already
  */
