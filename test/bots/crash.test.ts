@@ -27,7 +27,7 @@ async function start(platform: string, server: string, token: string, folder: st
   cleanups.push(() => child.kill('SIGKILL'));
   let out = '';
   child.stdout!.on('data', (data: Buffer) => { out += String(data); });
-  await until('the bot is ready', () => out.includes('ready'), 30_000);
+  await until('the bot is ready', () => out.includes('ready'));
   return child;
 }
 
@@ -57,7 +57,7 @@ describe('Discord', () => {
     await end(first, 'SIGKILL');
     expect(finished()).toEqual([]);
     await start('discord', fake.url, fake.token, folder, 0);
-    await until('the answer', () => finished().length > 0, 20_000);
+    await until('the answer', () => finished().length > 0);
     await wait(500);
     expect(fake.world.said(channel).map(({ reference }) => reference !== null)).toEqual([true, ...fake.world.said(channel).slice(1).map(() => false)]);
     expect(finished()).toHaveLength(1);
@@ -75,7 +75,7 @@ describe('Discord', () => {
     expect(Date.now() - started).toBeLessThan(15_000);
     expect(fake.world.said(channel).map(({ content }) => content)).toEqual(['I am being restarted; your answer follows in a moment.']);
     await start('discord', fake.url, fake.token, folder, 0);
-    await until('the answer', () => finished().length > 0, 20_000);
+    await until('the answer', () => finished().length > 0);
     await wait(300);
     expect(fake.world.said(channel).filter(({ content }) => content.includes('restarted'))).toEqual([]);
     expect(finished()).toHaveLength(1);
@@ -96,7 +96,7 @@ describe('Telegram', () => {
     await end(first, 'SIGKILL');
     await start('telegram', fake.url, fake.token, folder, 0);
     const finished = (index: number) => fake.world.said(rooms[index]!).filter(({ reply_markup: markup }) => markup);
-    await until('both answers', () => finished(0).length > 0 && finished(1).length > 0, 20_000);
+    await until('both answers', () => finished(0).length > 0 && finished(1).length > 0);
     await wait(500);
     expect([finished(0).length, finished(1).length]).toEqual([1, 1]);
     expect(fake.violations).toEqual([]);

@@ -1,6 +1,6 @@
 // Each setting of a chat changes what the bot does there; limits tell people where they stand.
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { until as waitUntil } from './bench.ts';
+import { until } from './bench.ts';
 import { openDiscord, openTelegram, type Person, type Room, type Stage, type StageOptions } from './stages.ts';
 
 let stage: Stage | null = null;
@@ -9,8 +9,6 @@ afterEach(async () => {
   await stage?.close();
   stage = null;
 });
-
-const until = <T>(what: string, look: () => T | null | undefined | false): Promise<T> => waitUntil(what, look, 20_000);
 
 describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('%s', (_name, open: (options: StageOptions) => Promise<Stage>) => {
   const says = (room: Room, pattern: RegExp) => until(`a sentence like ${pattern}`, () => stage!.said(room).find(({ text }) => pattern.test(text)));
