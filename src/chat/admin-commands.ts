@@ -15,18 +15,18 @@ export async function retrainCommand(desk: Desk, scene: Scene, event: CommandEve
   const by = scene.author.id;
   switch (event.options.action) {
     case 'start': {
-      const started = await jobs.start({ by, reason: event.options.reason?.slice(0, 200) ?? '' });
+      const started = await jobs.start({ by, reason: event.options.reason?.slice(0, 200) ?? '', locale: scene.locale });
       if (started.started) followJob(desk, scene, started.job);
       return answer(scene, event, started.started ? speak(scene, 'retrain.started', { summary: started.job.summary }) : speak(scene, 'retrain.notStarted', { why: started.why }));
     }
     case 'cancel':
       return answer(scene, event, speak(scene, (await jobs.cancel(by)) ? 'retrain.cancelled' : 'retrain.nothing'));
     case 'history': {
-      const runs = await jobs.history(10);
+      const runs = await jobs.history(10, scene.locale);
       return answer(scene, event, runs.length === 0 ? speak(scene, 'retrain.none') : runs.map((run) => statusLine(scene, run)).join('\n'));
     }
     default: {
-      const status = await jobs.status();
+      const status = await jobs.status(scene.locale);
       return answer(scene, event, status ? statusLine(scene, status) : speak(scene, 'retrain.none'));
     }
   }
@@ -62,7 +62,7 @@ function followJob(desk: Desk, scene: Scene, job: JobStatus): void {
       .finally(() => {
         busy = false;
       });
-  }, ended.signal);
+  }, ended.signal, scene.locale);
 }
 
 /** The id of the message that said the start, once it is sent; null when it never was. */
@@ -90,7 +90,7 @@ export async function adapterCommand(desk: Desk, scene: Scene, event: CommandEve
   switch (event.options.action) {
     case 'show':
     case 'promote': {
-      const version = id === '' ? null : await adapters.show(id);
+      const version = id === '' ? null : await adapters.show(id, scene.locale);
       if (!version) return answer(scene, event, speak(scene, 'adapter.none'));
       if (event.options.action === 'show') return answer(scene, event, [line(version), ...version.details].join('\n'));
       const promoted = await adapters.promote(id, scene.author.id, because(reason));

@@ -90,7 +90,9 @@ async function rightPicture(desk: Desk, scene: Scene, event: Said, corrected: An
   const learned = await galleryAdmin.learn({ bytes, mimeType: file.mimeType, width: file.width, height: file.height, caption: '', place: scene.place, author: scene.author, userId: scene.user.id, tenant: chatTenant(scene.place) });
   if (learned.outcome === 'denied') return answer(scene, event, speak(scene, 'learn.denied'));
   const words = learned.outcome === 'added' ? speak(scene, 'correct.kept', { id: learned.id }) : speak(scene, 'correct.noted');
-  return noted(desk, scene, event, corrected, { kind: 'right-picture', pictureId: learned.id }, words);
+  // Words of the question are not learned there, so that only a caption says what the picture is the right one for.
+  const nameless = scene.place.platform === 'discord' && !(await desk.gallery?.get(learned.id, scene.filter))?.caption;
+  return noted(desk, scene, event, corrected, { kind: 'right-picture', pictureId: learned.id }, nameless ? `${words} ${speak(scene, 'correct.nameless', { id: learned.id })}` : words);
 }
 
 async function shows(desk: Desk, scene: Scene, event: Said, corrected: Corrected, caption: string): Promise<OutgoingMessage[]> {

@@ -4,7 +4,7 @@ export { type BotOptions, ChatBot, messageEventId } from './bot.ts';
 export { type CommandOption, type CommandSpec, type Permission, commandTable, findCommand, mayUse, parseOptions } from './commands.ts';
 export { type BotTimes, defaultTimes, tenantsOf } from './desk.ts';
 export { clickAcknowledgement } from './handle-feedback.ts';
-export { chooseLocale, locales, type MessageKey, say } from './i18n/index.ts';
+export { chooseLocale, locales, type MessageKey, type Phrase, say, sayAll } from './i18n/index.ts';
 export { type AllowedHost, type DownloadOptions, downloadPicture, isAllowedUrl, parseAllowedHost, type Sanitize, type SanitizedPicture } from './intake.ts';
 export { type BytesOf, type ChatPlatform, DeliveryError, type OutUnit, type SendTarget, type StreamRule } from './platform.ts';
 export { asksForAnother, buildPrompt, type PictureBytes, pictureQuestion, type PromptOptions, showRequest } from './prompt.ts';

@@ -1,6 +1,6 @@
 // What commands need from rooms above or beside the conversation: training jobs, adapters, the gallery's
 // administration. Each is optional; a command whose service is missing says plainly that it is not there.
-import type { Author, Place } from './types.ts';
+import type { Author, Locale, Place } from './types.ts';
 
 export interface JobStatus {
   readonly id: string;
@@ -11,25 +11,25 @@ export interface JobStatus {
   readonly progress: number;
   /** New examples in the snapshot. */
   readonly examples: number;
-  /** One line for people: reason, metrics, verdict of the gate. */
+  /** One line for people, in the language asked for: reason, metrics, verdict of the gate. */
   readonly summary: string;
 }
 
-/** The life cycle of training; `learning/` implements it. */
+/** The life cycle of training; `learning/` implements it. What it says is in `locale`, English by default. */
 export interface TrainingJobs {
   /** Too little data and a job that runs already are answers, not errors. */
-  start(request: { readonly by: string; readonly reason: string }): Promise<
+  start(request: { readonly by: string; readonly reason: string; readonly locale?: Locale }): Promise<
     | { readonly started: true; readonly job: JobStatus }
     | { readonly started: false; readonly why: string }
   >;
   /** The job going on, else the last one; null when there never was one. */
-  status(): Promise<JobStatus | null>;
+  status(locale?: Locale): Promise<JobStatus | null>;
   /** False when nothing runs. */
   cancel(by: string): Promise<boolean>;
   /** Newest first. */
-  history(limit: number): Promise<readonly JobStatus[]>;
+  history(limit: number, locale?: Locale): Promise<readonly JobStatus[]>;
   /** Calls back on each change until aborted. */
-  watch?(id: string, onChange: (status: JobStatus) => void, signal: AbortSignal): void;
+  watch?(id: string, onChange: (status: JobStatus) => void, signal: AbortSignal, locale?: Locale): void;
 }
 
 export interface AdapterVersion {
@@ -37,14 +37,14 @@ export interface AdapterVersion {
   readonly serving: boolean;
   readonly parent: string | null;
   readonly createdAt: number;
-  /** Lines for people: snapshot, metrics, who promoted it and why. */
+  /** Lines for people, in the language asked for: snapshot, metrics, who promoted it and why. */
   readonly details: readonly string[];
 }
 
 export interface AdapterVersions {
   /** Newest first. */
   list(): Promise<readonly AdapterVersion[]>;
-  show(id: string): Promise<AdapterVersion | null>;
+  show(id: string, locale?: Locale): Promise<AdapterVersion | null>;
   /** @throws FromageError with a `userMessage` when the gate or the id forbids it */
   promote(id: string, by: string, why?: string): Promise<AdapterVersion>;
   /** The version that serves afterwards; null when there is no earlier one. */

@@ -26,7 +26,8 @@ export interface AllowedFeedback {
   readonly correction: Granted<string> | null;
 }
 
-export type Refusal = 'no consent to use votes' | 'votes from Discord are switched off';
+/** Names of reasons in the catalogue's `job.leftOut`. */
+export type Refusal = 'noConsent' | 'discordVotesOff';
 
 export interface ConsentRules {
   readonly discord: LearningSettings['discord'];
@@ -53,9 +54,9 @@ export function ownParts(parts: readonly TurnPart[]): readonly TurnPart[] {
 
 export async function allowFeedback(row: FeedbackRow, rules: ConsentRules): Promise<AllowedFeedback | Refusal> {
   const isDiscord = row.platform === 'discord';
-  if (isDiscord && !rules.discord.votes) return 'votes from Discord are switched off';
+  if (isDiscord && !rules.discord.votes) return 'discordVotesOff';
   const votes = consentFor(row.voterConsents, 'train-votes', row);
-  if (votes?.userId !== row.userId) return 'no consent to use votes';
+  if (votes?.userId !== row.userId) return 'noConsent';
   const bare: AllowedFeedback = { row, vote: granted(true, votes), question: null, picture: null, answer: null, correction: null };
   // Message text of Discord trains nothing, with or without consent.
   if (isDiscord) return bare;

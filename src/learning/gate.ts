@@ -1,6 +1,7 @@
 // The gate: a candidate beside the adapter that serves, on what neither was trained on: feedback that is
 // kept back, and gallery pictures looked for by their captions. Both are asked through the engine that
 // answers people, so that what is judged is what would be served.
+import type { Phrase } from '../chat/index.ts';
 import { type PairedDifference, pairedBootstrap } from '../evaluation/index.ts';
 import { retrievalPrompt } from '../engine/index.ts';
 import type { Engine, Prompt } from '../engine/types.ts';
@@ -22,8 +23,8 @@ export interface GateFigure {
 
 export interface Verdict {
   readonly passed: boolean;
-  /** What was not good enough, in words; empty when it passed. */
-  readonly reasons: readonly string[];
+  /** What was not good enough; empty when it passed. */
+  readonly reasons: readonly Phrase[];
   /** Share of held-out answers that people would approve. */
   readonly approval: GateFigure | null;
   /** Mean reciprocal rank of a dev picture by its caption. */
@@ -47,16 +48,15 @@ export async function judge(options: GateOptions): Promise<Verdict> {
   const approval = await compare(options, approvals);
   const recall = await compare(options, devRanks);
   const captionLoss = await compare(options, captionLosses);
-  const { minApprovalGain, approvalLoss, recallLoss, captionLoss: captionLimitNats } = settings.gate;
-  const reasons: string[] = [];
-  const [number, interval] = [(value: number) => value.toFixed(3), ({ low, high }: GateFigure) => `${low.toFixed(3)} to ${high.toFixed(3)}`];
-  if (approval === null || approval.count < settings.minHeldOut) reasons.push(`only ${approval?.count ?? 0} held-out answers to judge by`);
+  const { minApprovalGain, approvalLoss, recallLoss, captionLoss: mostCaptionLoss } = settings.gate;
+  const reasons: Phrase[] = [];
+  if (approval === null || approval.count < settings.minHeldOut) reasons.push({ key: 'gate.fewHeldOut', values: { count: approval?.count ?? 0 } });
   else {
-    if (approval.difference < minApprovalGain) reasons.push(`approval of held-out answers went from ${number(approval.serving)} to ${number(approval.candidate)}; a gain of ${minApprovalGain} is asked for`);
-    if (approval.low < -approvalLoss) reasons.push(`approval may have become worse (${interval(approval)})`);
+    if (approval.difference < minApprovalGain) reasons.push({ key: 'gate.approvalGain', values: { asked: minApprovalGain, difference: approval.difference } });
+    if (approval.low < -approvalLoss) reasons.push({ key: 'gate.approvalLoss', values: { lost: -approval.low } });
   }
-  if (recall !== null && recall.low < -recallLoss) reasons.push(`pictures are found worse by their captions: mean reciprocal rank ${number(recall.serving)} to ${number(recall.candidate)} (${interval(recall)})`);
-  if (captionLoss !== null && captionLoss.high > captionLimitNats) reasons.push(`descriptions became less likely: ${number(captionLoss.serving)} to ${number(captionLoss.candidate)} nats (${interval(captionLoss)})`);
+  if (recall !== null && recall.low < -recallLoss) reasons.push({ key: 'gate.recallLoss' });
+  if (captionLoss !== null && captionLoss.high > mostCaptionLoss) reasons.push({ key: 'gate.captionLoss' });
   return { passed: reasons.length === 0, reasons, approval, recall, captionLoss };
 }
 

@@ -6,7 +6,6 @@ export type { ExampleAnswer, LearningFacts, LearningOverview } from './overview.
 export type { LearningSetting } from './kept-settings.ts';
 export { openLearningRecords } from './records-only.ts';
 export type { LearningRecords, LearningRecordsOptions } from './records-only.ts';
-export { verdictLines } from './records.ts';
 export type { FrozenModels } from './run-config.ts';
 export { learningSettingsSchema, parseLearningSettings } from './settings.ts';
 export type { LearningSettings, LearningSettingsInput } from './settings.ts';

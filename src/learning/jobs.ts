@@ -1,5 +1,6 @@
 // Training as the admin commands and the page see it: start with a reason, watch, cancel, look back.
 import { EventEmitter } from 'node:events';
+import { type Locale, type Phrase, say, sayAll } from '../chat/index.ts';
 import type { JobStatus, TrainingJobs } from '../chat/services.ts';
 import type { Logger } from '../log.ts';
 import { asFromageError } from '../errors.ts';
@@ -7,7 +8,7 @@ import type { Gallery } from '../retrieval/types.ts';
 import type { Job, TrainingRun } from './contracts.ts';
 import { cleanStart } from './lineage.ts';
 import type { Lineup } from './lineup.ts';
-import { runIdOf, statusOf, trainingJob } from './records.ts';
+import { ownReason, runIdOf, statusOf, trainingJob } from './records.ts';
 import type { LearningSettings } from './settings.ts';
 import { freezeSnapshot, takeSnapshot, tooLittle } from './snapshot.ts';
 import type { LearningStores } from './stores.ts';
@@ -32,21 +33,21 @@ export class LearningJobs implements TrainingJobs {
     this.#options = options;
   }
 
-  async start({ by, reason }: { readonly by: string; readonly reason: string }): Promise<{ readonly started: true; readonly job: JobStatus } | { readonly started: false; readonly why: string }> {
+  async start({ by, reason, locale = 'en' }: { readonly by: string; readonly reason: string; readonly locale?: Locale }): Promise<{ readonly started: true; readonly job: JobStatus } | { readonly started: false; readonly why: string }> {
     const { store, wake } = this.#options;
     const [running] = await this.#unfinished();
-    if (running) return { started: false, why: `a run is under way already (${running.id.slice(0, 8)})` };
+    if (running) return { started: false, why: underWay(running, locale) };
     const userId = await userOf(store, by);
     const prepared = await this.prepare({ reason, userId });
-    if (!('run' in prepared)) return { started: false, why: prepared.why };
+    if (!('run' in prepared)) return { started: false, why: sayAll(locale, prepared.why) };
     const { run } = prepared;
     const { job, created } = await store.jobs.enqueue({ kind: trainingJob, key: trainingJob, payload: { runId: run.id, reason }, ...(userId === null ? {} : { requestedBy: userId }) });
     if (!created) {
       await store.runs.update(run.id, { state: 'cancelled' });
-      return { started: false, why: `a run is under way already (${job.id.slice(0, 8)})` };
+      return { started: false, why: underWay(job, locale) };
     }
     wake();
-    return { started: true, job: await this.#status(job) };
+    return { started: true, job: await this.#status(job, locale) };
   }
 
   /** Asks for a run that whichever process works jobs off will prepare; `created` false when one is under way. */
@@ -57,7 +58,7 @@ export class LearningJobs implements TrainingJobs {
   }
 
   /** Freezes what may be used now and makes a run of it. */
-  async prepare({ reason, userId }: { readonly reason: string; readonly userId: string | null }): Promise<{ readonly run: TrainingRun } | { readonly why: string }> {
+  async prepare({ reason, userId }: { readonly reason: string; readonly userId: string | null }): Promise<{ readonly run: TrainingRun } | { readonly why: readonly Phrase[] }> {
     const { store, gallery, lineup } = this.#options;
     const settings = await this.#options.settings();
     const snapshot = await takeSnapshot({ store, gallery, settings, since: await this.#seenUntil() });
@@ -66,13 +67,13 @@ export class LearningJobs implements TrainingJobs {
     const why = tooLittle(snapshot, leavesOut ? { ...settings, minNewExamples: 0 } : settings);
     if (why !== null) return { why };
     const set = await freezeSnapshot(store, snapshot);
-    const words = reason === '' && leavesOut ? 'without the rows of people who asked to be forgotten' : reason;
+    const words = reason === '' && leavesOut ? ownReason('reason.forgotten') : reason;
     return { run: await store.runs.create({ ...(words === '' ? {} : { why: words }), trainSetId: set.id, ...(userId === null ? {} : { requestedBy: userId }), ...(from === null ? {} : { parentAdapterId: from }) }) };
   }
 
-  async status(): Promise<JobStatus | null> {
+  async status(locale?: Locale): Promise<JobStatus | null> {
     const [newest] = await this.#options.store.jobs.list({ kind: trainingJob, limit: 1 });
-    return newest ? this.#status(newest) : null;
+    return newest ? this.#status(newest, locale) : null;
   }
 
   async cancel(_by: string): Promise<boolean> {
@@ -85,14 +86,14 @@ export class LearningJobs implements TrainingJobs {
     return asked;
   }
 
-  async history(limit: number): Promise<readonly JobStatus[]> {
-    return Promise.all((await this.#options.store.jobs.list({ kind: trainingJob, limit })).map((job) => this.#status(job)));
+  async history(limit: number, locale?: Locale): Promise<readonly JobStatus[]> {
+    return Promise.all((await this.#options.store.jobs.list({ kind: trainingJob, limit })).map((job) => this.#status(job, locale)));
   }
 
-  watch(id: string, onChange: (status: JobStatus) => void, signal: AbortSignal): void {
+  watch(id: string, onChange: (status: JobStatus) => void, signal: AbortSignal, locale?: Locale): void {
     const tell = (): void => {
       this.#options.store.jobs.get(id).then(async (job) => {
-        if (job && !signal.aborted) onChange(await this.#status(job));
+        if (job && !signal.aborted) onChange(await this.#status(job, locale));
       }).catch((error: unknown) => this.#options.log.warn({ code: asFromageError(error).code }, 'the progress of a job could not be read'));
     };
     this.#changes.on(id, tell);
@@ -111,7 +112,7 @@ export class LearningJobs implements TrainingJobs {
     if (everyHours === 0) return false;
     const [newest] = await this.#options.store.jobs.list({ kind: trainingJob, limit: 1 });
     if (newest && (unfinished.has(newest.state) || now - newest.createdAt < everyHours * 3_600_000)) return false;
-    return (await this.start({ by: '', reason: 'the schedule' })).started;
+    return (await this.start({ by: '', reason: ownReason('reason.schedule') })).started;
   }
 
   async #unfinished(): Promise<readonly Job[]> {
@@ -129,12 +130,16 @@ export class LearningJobs implements TrainingJobs {
     return 0;
   }
 
-  async #status(job: Job): Promise<JobStatus> {
+  async #status(job: Job, locale: Locale = 'en'): Promise<JobStatus> {
     const { runs, trainSets } = this.#options.store;
     const runId = runIdOf(job);
     const run = runId === null ? null : await runs.get(runId);
-    return statusOf(job, run, run?.trainSetId ? await trainSets.get(run.trainSetId) : null);
+    return statusOf(job, { run, set: run?.trainSetId ? await trainSets.get(run.trainSetId) : null, locale });
   }
+}
+
+function underWay({ id }: Job, locale: Locale): string {
+  return say(locale, 'job.underWay', { id: id.slice(0, 8) });
 }
 
 /** `telegram:42` as the pseudonymous id of that person; null for the command line, the page, the schedule. */

@@ -8,6 +8,7 @@ import { asFromageError, FromageError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Projection } from '../retrieval/index.ts';
 import type { AdapterVersion, Promotion } from './contracts.ts';
+import { ownReason } from './records.ts';
 import type { LearningStores } from './stores.ts';
 
 /** What the line-up needs of a gallery. */
@@ -61,8 +62,8 @@ export class Lineup {
       copyWhole(this.#options.baseAdapter, join(this.#options.dataDir, folder));
       if ((await store.adapters.get(id)) === null) await store.adapters.add({ id, parentId: null, folder, hash: first.hash, visualHash: first.visualHash, trainSetId: null, runId: null, metrics: {} });
       const serving = await store.adapters.serving();
-      if (serving === null) await store.adapters.promote(id, { why: 'came with the model' });
-      else if (serving.id !== id && serving.runId === null) await store.adapters.promote(id, { why: 'the model came with another adapter' });
+      if (serving === null) await store.adapters.promote(id, { why: ownReason('reason.base') });
+      else if (serving.id !== id && serving.runId === null) await store.adapters.promote(id, { why: ownReason('reason.otherBase') });
       await this.#level();
       if (info.servingAdapter !== this.#serving && !this.#loaded.has(info.servingAdapter)) await engine.unloadAdapter(info.servingAdapter).catch(() => undefined);
     });
@@ -163,7 +164,7 @@ export class Lineup {
         const back = this.#serving ?? (await rollbackTarget(store)) ?? this.#baseId;
         const next = back !== null && !tried.has(back) ? back : this.#baseId;
         if (next === null || tried.has(next)) throw error;
-        await store.adapters.promote(next, { kind: 'rollback', why: `${serving.id} could not be loaded` });
+        await store.adapters.promote(next, { kind: 'rollback', why: ownReason('reason.notLoaded') });
       }
     }
     if (serving === null || serving.id === this.#serving) return;

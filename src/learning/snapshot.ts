@@ -1,5 +1,6 @@
 // A train set: everything that may be used now, as rows in a fixed order, frozen under a hash. What it
 // leaves out it counts, in words that can be told to people.
+import type { Phrase } from '../chat/index.ts';
 import type { Picture } from '../retrieval/types.ts';
 import { everybody, type Gallery } from '../retrieval/types.ts';
 import { allowFeedback } from './consent.ts';
@@ -22,7 +23,7 @@ export interface Snapshot {
   readonly people: number;
   /** Time of the newest feedback or caption. */
   readonly until: number;
-  /** Why something was left out, with how often. */
+  /** Why something was left out (named as in the catalogue's `job.leftOut`), with how often. */
   readonly leftOut: Readonly<Record<string, number>>;
 }
 
@@ -49,8 +50,8 @@ export async function takeSnapshot({ store, gallery, settings, since }: Snapshot
       continue;
     }
     const lesson = lessonOf(allowed, { shown: shownIn(row), replaced: row.vote === 'up' ? await replacedBy(store, row.answerId) : [] });
-    if (lesson === null) leave('says nothing that can be learned with the consents given');
-    else if ('pictureId' in lesson && !(await pictures.may(lesson.pictureId))) leave('its picture is gone or may not be used');
+    if (lesson === null) leave('nothingToLearn');
+    else if ('pictureId' in lesson && !(await pictures.may(lesson.pictureId))) leave('pictureGone');
     else taught.push({ allowed, lesson });
   }
   const own = feedbackRows(taught, settings.heldOutShare);
@@ -73,14 +74,14 @@ export async function takeSnapshot({ store, gallery, settings, since }: Snapshot
 }
 
 /** Why a run is not worth starting; null when it is. */
-export function tooLittle({ newExamples, people, heldOut, leftOut }: Snapshot, settings: LearningSettings): string | null {
-  const missing: string[] = [];
-  if (newExamples < settings.minNewExamples) missing.push(`${newExamples} new examples, ${settings.minNewExamples} are needed`);
-  if (people < settings.minPeople) missing.push(`they come from ${people} people, ${settings.minPeople} are needed`);
-  if (heldOut < settings.minHeldOut) missing.push(`${heldOut} held-out ones to judge by, ${settings.minHeldOut} are needed`);
+export function tooLittle({ newExamples, people, heldOut, leftOut }: Snapshot, settings: LearningSettings): readonly Phrase[] | null {
+  const missing: Phrase[] = [];
+  if (newExamples < settings.minNewExamples) missing.push({ key: 'job.fewNew', values: { count: newExamples, needed: settings.minNewExamples } });
+  if (people < settings.minPeople) missing.push({ key: 'job.fewPeople', values: { count: people, needed: settings.minPeople } });
+  if (heldOut < settings.minHeldOut) missing.push({ key: 'job.fewHeldOut', values: { count: heldOut, needed: settings.minHeldOut } });
   if (missing.length === 0) return null;
-  const reasons = Object.entries(leftOut).map(([reason, count]) => `${count} × ${reason}`);
-  return `There is too little to learn from: ${missing.join('; ')}.${reasons.length > 0 ? ` Left out: ${reasons.join('; ')}.` : ''}`;
+  const reasons = Object.entries(leftOut).map(([reason, count]): Phrase => ({ key: 'job.leftOut', values: { reason, count } }));
+  return [{ key: 'job.tooLittle' }, ...missing, ...reasons];
 }
 
 export async function freezeSnapshot(store: LearningStores, { rows, leftOut, ...facts }: Snapshot): Promise<TrainSet> {

@@ -1,10 +1,11 @@
 // Adapter versions as the admin commands and the page see them.
+import type { Locale } from '../chat/index.ts';
 import type { AdapterVersion as ShownVersion, AdapterVersions } from '../chat/services.ts';
 import { FromageError } from '../errors.ts';
 import type { AdapterVersion } from './contracts.ts';
 import { userOf } from './jobs.ts';
 import type { Lineup } from './lineup.ts';
-import { versionOf } from './records.ts';
+import { ownReason, versionOf } from './records.ts';
 import type { LearningStores } from './stores.ts';
 
 /** How a change of the serving version is made: in engine and gallery, or on record alone. */
@@ -24,21 +25,21 @@ export class LearningVersions implements AdapterVersions {
   }
 
   /** By id or by a beginning of it that names only one. */
-  async show(id: string): Promise<ShownVersion | null> {
+  async show(id: string, locale?: Locale): Promise<ShownVersion | null> {
     const version = await this.#find(id);
-    return version && this.#shown(version);
+    return version && this.#shown(version, locale);
   }
 
   async promote(id: string, by: string, why = ''): Promise<ShownVersion> {
     const version = await this.#usable(id);
     const userId = await userOf(this.#store, by);
-    await this.#lineup.promote(version.id, { ...(userId === null ? {} : { by: userId }), why: why === '' ? 'by hand' : why });
+    await this.#lineup.promote(version.id, { ...(userId === null ? {} : { by: userId }), why: why === '' ? ownReason('reason.byHand') : why });
     return this.#shown((await this.#store.adapters.get(version.id)) ?? version);
   }
 
   async rollback(by: string, why = ''): Promise<ShownVersion | null> {
     const userId = await userOf(this.#store, by);
-    const back = await this.#lineup.rollback({ ...(userId === null ? {} : { by: userId }), why: why === '' ? 'by hand' : why });
+    const back = await this.#lineup.rollback({ ...(userId === null ? {} : { by: userId }), why: why === '' ? ownReason('reason.byHand') : why });
     return back && this.#shown(back);
   }
 
@@ -70,17 +71,18 @@ export class LearningVersions implements AdapterVersions {
     return fitting.length === 1 ? fitting[0]! : null;
   }
 
-  async #shown(version: AdapterVersion): Promise<ShownVersion> {
+  async #shown(version: AdapterVersion, locale: Locale = 'en'): Promise<ShownVersion> {
     const { trainSets, runs, adapters, conversations } = this.#store;
     const promotions = await adapters.promotions();
     const names = new Map<string, string>();
-    for (const { adapterId, by } of promotions) if (by !== null && adapterId === version.id && !names.has(by)) names.set(by, (await conversations.user(by))?.name || 'an admin');
+    for (const { adapterId, by } of promotions) if (by !== null && adapterId === version.id && !names.has(by)) names.set(by, (await conversations.user(by))?.name ?? '');
     return versionOf(version, {
       serving: version.state === 'serving',
       set: version.trainSetId === null ? null : await trainSets.get(version.trainSetId),
       run: version.runId === null ? null : await runs.get(version.runId),
       promotions,
       names,
+      locale,
     });
   }
 }

@@ -27,7 +27,7 @@ test('without consent to use votes nothing of a person enters, and it is said ho
   const { rows, leftOut } = await snapshot();
   expect(textOf(rows)).not.toContain('zq-secret-words');
   expect(textOf(rows)).not.toContain(silent.user.id);
-  expect(leftOut).toEqual({ 'no consent to use votes': 1 });
+  expect(leftOut).toEqual({ noConsent: 1 });
 });
 
 test('consent to votes alone gives the vote and no word; consent to text gives the words', async () => {
@@ -84,7 +84,7 @@ test('from Discord no message text ever enters; votes and captions only behind t
   const off = await snapshot();
   expect(textOf(off.rows)).not.toContain('zq-discord');
   expect(textOf(off.rows)).not.toContain(person.user.id);
-  expect(off.leftOut['votes from Discord are switched off']).toBe(1);
+  expect(off.leftOut['discordVotesOff']).toBe(1);
   const votes = await snapshot({ discord: { votes: true, captions: false } });
   expect(textOf(votes.rows)).not.toContain('zq-discord');
   expect(of(votes.rows, answer)).toMatchObject([{ kind: 'positive', text: null, pictureId: world.pictures[3] }]);
@@ -128,7 +128,7 @@ test('with the consents revoked first the train set is empty, and the job says s
     for (let number = 1; number <= 12; number++) await other.store.consents.revoke((await other.person(number, [])).user.id);
     const empty = await takeSnapshot({ store: other.store, gallery: () => other.gallery, settings: parseLearningSettings({ replay: { pictures: 0, dev: 0 } }), since: 0 });
     expect(empty.rows).toEqual([]);
-    expect(tooLittle(empty, settings)).toContain('60 × no consent to use votes');
+    expect(tooLittle(empty, settings)).toContainEqual({ key: 'job.leftOut', values: { reason: 'noConsent', count: 60 } });
     const refused = await learning.jobs.start({ by: '', reason: 'x' });
     expect(refused).toMatchObject({ started: false, why: expect.stringMatching(/too little.*0 new examples.*60 × no consent/) });
     expect(await other.store.trainSets.list()).toEqual([]);

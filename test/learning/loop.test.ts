@@ -6,10 +6,11 @@ import { ended, openWorld, plantPreference, type World } from './world.ts';
 let world: World;
 let learning: Learning;
 beforeAll(async () => {
-  world = await openWorld();
+  // Two layers, as the starter's adapter reads several.
+  world = await openWorld(undefined, [1, -1]);
   await plantPreference(world);
   learning = await world.learning();
-}, 60_000);
+}, 240_000);
 afterAll(async () => {
   await world.close();
   world.cleanUp();
@@ -26,20 +27,25 @@ test('votes become a better adapter that serves without a restart, and a rollbac
   const started = await learning.jobs.start({ by: 'telegram:1', reason: 'people miss their cat' });
   if (!started.started) throw new Error(started.why);
   expect(started.job).toMatchObject({ examples: 60 });
-  learning.jobs.watch?.(started.job.id, ({ state, summary }) => seen.push(`${state} ${summary}`), AbortSignal.timeout(60_000));
+  learning.jobs.watch?.(started.job.id, ({ state, summary }) => seen.push(`${state} ${summary}`), AbortSignal.timeout(240_000));
   expect(await learning.jobs.start({ by: 'telegram:1', reason: 'again' })).toMatchObject({ started: false, why: expect.stringContaining('under way') });
+  expect(await learning.jobs.start({ by: 'telegram:1', reason: 'again', locale: 'ru' })).toMatchObject({ started: false, why: expect.stringContaining('Обучение уже идёт') });
 
   const over = await ended(learning);
   expect(over).toMatchObject({ state: 'done', progress: 1 });
   expect(over.summary).toContain('serves from now on');
   expect(seen.some((line) => line.startsWith('running') && line.includes('Step'))).toBe(true);
   expect(seen.some((line) => line.startsWith('gating'))).toBe(true);
+  expect((await learning.jobs.status('ru'))!.summary).toMatch(/^«people miss their cat» Теперь работает a-\w+\. Одобренные ответы: \d,\d{3} → \d,\d{3} \(\+\d,\d{3}, 95-процентный интервал/);
   expect(await world.shownFor(paraphrase)).toBe(cat);
 
   const [newest] = await learning.adapters.list();
   expect(newest).toMatchObject({ serving: true, parent: base.id });
   const details = newest!.details.join('\n');
-  for (const part of ['snapshot', 'examples of 12 people', 'people miss their cat', 'approved answers', 'promoted', 'by Person 1']) expect(details).toContain(part);
+  for (const part of ['snapshot', 'examples of 12 people', 'people miss their cat', 'Approved answers', 'promoted', 'by Person 1']) expect(details).toContain(part);
+  const inRussian = (await learning.adapters.show(newest!.id, 'ru'))!.details.join('\n');
+  for (const part of ['набор', 'от 12 человек', 'включён', 'кто: Person 1']) expect(inRussian).toContain(part);
+  expect(inRussian).not.toMatch(/snapshot|trained|promoted|interval/);
   const { runs, votes } = await learning.overview.facts();
   expect(votes.reduce((sum, { up, down }) => sum + up + down, 0)).toBe(60);
   expect((await learning.overview.curve(runs[0]!.runId!)).length).toBeGreaterThan(20);
@@ -51,7 +57,8 @@ test('votes become a better adapter that serves without a restart, and a rollbac
   expect(await world.shownFor(paraphrase)).toBe(before);
   expect(await learning.adapters.rollback('telegram:1')).toBeNull();
   expect(await learning.jobs.start({ by: 'telegram:1', reason: 'nothing new' })).toMatchObject({ started: false, why: expect.stringContaining('0 new examples') });
-}, 60_000);
+  expect(await learning.jobs.start({ by: 'telegram:1', reason: 'nothing new', locale: 'ru' })).toMatchObject({ started: false, why: expect.stringMatching(/^Учиться пока не на чем\. 0 новых примеров, нужно 20\./) });
+}, 240_000);
 
 test('a candidate that was made worse on purpose is kept, refused by the gate, and cannot be promoted by hand', async () => {
   const good = (await learning.adapters.list()).find(({ id }) => id.startsWith('a-'))!;
@@ -63,12 +70,13 @@ test('a candidate that was made worse on purpose is kept, refused by the gate, a
   expect(await learning.jobs.startIfDue()).toBe(false);
   expect(await learning.jobs.startIfDue(Date.now() + 3_600_000)).toBe(true);
   const over = await ended(learning);
-  expect(over).toMatchObject({ state: 'refused', summary: expect.stringMatching(/the schedule.*not good enough/) });
+  expect(over).toMatchObject({ state: 'refused', summary: expect.stringMatching(/the schedule.*Not good enough/) });
+  expect((await learning.jobs.history(1, 'ru'))[0]!.summary).toMatch(/^«по расписанию» Кандидат .* не включён\..*Недостаточно хорошо/);
   const [worse] = await learning.adapters.list();
   expect(worse!.serving).toBe(false);
   await expect(learning.adapters.promote(worse!.id, 'telegram:1')).rejects.toMatchObject({ code: 'LEARNING_REFUSED' });
   expect(await world.shownFor(paraphrase)).toBe(answer);
-}, 60_000);
+}, 240_000);
 
 test('a chat is pinned to an adapter while others follow the one that serves; both answer side by side', async () => {
   const [base, good] = [(await learning.adapters.list()).find(({ id }) => id.startsWith('base-'))!, (await learning.adapters.list()).find(({ serving }) => serving)!];
@@ -105,4 +113,4 @@ test('forgetting a person marks the adapters that saw their rows, and a run begi
   const [set] = await world.store.trainSets.list();
   expect(JSON.stringify(await world.store.trainSets.rows(set!.id))).not.toContain(user.id);
   expect(await world.shownFor('show me my cat')).toBe(world.pictures[0]);
-}, 60_000);
+}, 240_000);

@@ -62,10 +62,14 @@ async function plantPicture(store: Store, encoder: string, i: number): Promise<s
   return id;
 }
 
-export async function openWorld(known?: string): Promise<World> {
+/**
+ * @param known folder of a world to open again
+ * @param textLayers that the adapters of a new one read
+ */
+export async function openWorld(known?: string, textLayers: readonly number[] = [-1]): Promise<World> {
   const folder = known ?? mkdtempSync(join(tmpdir(), 'fromage-learning-'));
   const model = join(folder, 'model');
-  if (known === undefined) writeTinyFromage(model, 11, { family: 'llama', visualTokens: 2 });
+  if (known === undefined) writeTinyFromage(model, 11, { family: 'llama', visualTokens: 2, textLayers });
   const data = join(folder, 'data');
   const store = await openStore({ dataDir: data });
   const engine = createEngine(await loadFromage({ model, weights: 'fp32', cacheDir: join(folder, 'cache'), threads: 1, verify: 'never' }), { drainMs: 200 });
@@ -144,7 +148,7 @@ export async function plantPreference(world: World, people = 12): Promise<void> 
 }
 
 /** Waits for a job to be over, and says how it ended. */
-export async function ended(learning: Learning, withinMs = 60_000) {
+export async function ended(learning: Learning, withinMs = 200_000) {
   const until = Date.now() + withinMs;
   for (;;) {
     const status = await learning.jobs.status();

@@ -24,6 +24,17 @@ export function say(locale: Locale, key: MessageKey, values: MessageArguments = 
   return String(format.format({ ...values }));
 }
 
+/** A sentence whose language is not known yet: kept as it is, said when somebody reads it. */
+export interface Phrase {
+  readonly key: MessageKey;
+  readonly values?: MessageArguments;
+}
+
+/** Phrases one after the other; of what is no phrase of this catalogue nothing is said. */
+export function sayAll(locale: Locale, phrases: readonly Phrase[]): string {
+  return phrases.filter(({ key }) => Object.hasOwn(en, key)).map(({ key, values }) => say(locale, key, values)).join(' ');
+}
+
 /** The language for a person: the chat's if it is fixed, else the person's own, else English. */
 export function chooseLocale(chat: 'auto' | Locale, person: string | undefined): Locale {
   if (chat !== 'auto') return chat;

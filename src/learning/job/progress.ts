@@ -1,4 +1,5 @@
 // What a run tells while it trains: points of its curves, and a line for people.
+import type { Phrase } from '../../chat/index.ts';
 import { asFromageError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { TrainProgress } from '../../training/index.ts';
@@ -51,14 +52,16 @@ export class Curve {
 export function progressOf(progress: TrainProgress): JobProgress {
   switch (progress.stage) {
     case 'pictures':
+      return { stage: 'training', progress: 0.02, phrases: [{ key: 'job.pictures', values: { done: progress.done, total: progress.total } }] };
     case 'states':
-      return { stage: 'training', progress: progress.stage === 'pictures' ? 0.02 : 0.4, line: `${progress.stage === 'pictures' ? 'Reading pictures' : 'Reading requests'}: ${progress.done} of ${progress.total}.` };
+      return { stage: 'training', progress: 0.4, phrases: [{ key: 'job.states', values: { done: progress.done, total: progress.total } }] };
     case 'validation':
-      return { stage: 'training', progress: 0.85, line: 'Validating.' };
+      return { stage: 'training', progress: 0.85, phrases: [{ key: 'job.validation' }] };
     default: {
-      const losses = [['captioning', progress.captioning], ['retrieval', progress.retrieval], ['InfoNCE', progress.infoNce]] as const;
-      const shown = losses.filter(([, value]) => Number.isFinite(value)).map(([name, value]) => `${name} ${value.toFixed(3)}`).join(', ');
-      return { stage: 'training', progress: 0.05 + 0.8 * (progress.done / Math.max(1, progress.total)), line: `Step ${progress.done} of ${progress.total}: ${shown}.` };
+      const { captioning, retrieval, infoNce, done, total } = progress;
+      const losses = Object.entries({ captioning, retrieval, infoNce }).filter(([, value]) => Number.isFinite(value));
+      const phrases = losses.map(([name, value]): Phrase => ({ key: 'job.loss', values: { name, value } }));
+      return { stage: 'training', progress: 0.05 + 0.8 * (done / Math.max(1, total)), phrases: [{ key: 'job.step', values: { done, total } }, ...phrases] };
     }
   }
 }

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Phrase } from '../../chat/index.ts';
 import type { Engine } from '../../engine/types.ts';
 import { asFromageError, FromageError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
@@ -14,7 +15,7 @@ import { judge, type Verdict } from '../gate.ts';
 import { sawForgotten } from '../lineage.ts';
 import type { Lineup } from '../lineup.ts';
 import { lessonsOf, picturesOf, trainingSources } from '../materials.ts';
-import { asJson, type JobOutcome, runIdOf, trainingJob, verdictLines } from '../records.ts';
+import { asJson, failureOf, type JobOutcome, ownReason, runIdOf, trainingJob, verdictPhrases } from '../records.ts';
 import { type FrozenModels, runConfig } from '../run-config.ts';
 import type { LearningSettings } from '../settings.ts';
 import type { LearningStores } from '../stores.ts';
@@ -35,7 +36,7 @@ export interface WorkerOptions {
   readonly models: FrozenModels;
   readonly settings: () => Promise<LearningSettings>;
   /** A run with its frozen set for a job that came without one; words when there is too little. */
-  readonly prepare: (request: { readonly reason: string; readonly userId: string | null }) => Promise<{ readonly run: TrainingRun } | { readonly why: string }>;
+  readonly prepare: (request: { readonly reason: string; readonly userId: string | null }) => Promise<{ readonly run: TrainingRun } | { readonly why: readonly Phrase[] }>;
   readonly log: Logger;
   readonly leaseMs: number;
   /** How often a job that another process asked for is looked for. */
@@ -89,7 +90,7 @@ export class TrainingWorker {
       if (claim === null) return;
       try {
         const outcome = await this.#run(claim);
-        await store.jobs.finish(claim, outcome.outcome === 'too-little' ? { state: 'failed', error: outcome.line } : { state: 'done', result: asJson(outcome) });
+        await store.jobs.finish(claim, { state: 'done', result: asJson(outcome) });
       } catch (error) {
         if (error instanceof Lost) return;
         const run = runIdOf((await store.jobs.get(claim.id)) ?? claim);
@@ -101,9 +102,10 @@ export class TrainingWorker {
           // The lease ends by itself; whoever starts next takes the job up.
           return;
         } else {
-          const { code, what } = asFromageError(error);
+          const failure = asFromageError(error);
+          const { code } = failure;
           log.error({ code, err: error, job: claim.id }, 'a training job failed');
-          await store.jobs.finish(claim, { state: 'failed', error: `${what} [${code}]` });
+          await store.jobs.finish(claim, { state: 'failed', error: failureOf(failure) });
           if (run) await store.runs.update(run, { state: 'failed', error: code });
           if (run) this.#clear(run);
         }
@@ -118,7 +120,7 @@ export class TrainingWorker {
     const pulse = new Pulse(claim, this.#options, () => this.#trainer?.stop());
     try {
       const begun = await this.#runOf(claim, pulse);
-      if (!('run' in begun)) return { outcome: 'too-little', adapterId: null, line: begun.why };
+      if (!('run' in begun)) return { outcome: 'too-little', adapterId: null, phrases: begun.why };
       const { run } = begun;
       const candidate = `a-${run.id.slice(0, 8)}`;
       const folder = join('adapters', candidate);
@@ -130,7 +132,7 @@ export class TrainingWorker {
       await pulse.check();
       await this.#keep(candidate, folder, run, parent, set);
 
-      await pulse.say({ stage: 'gating', progress: 0.9, line: 'Trained; the candidate is compared with the adapter that serves.' });
+      await pulse.say({ stage: 'gating', progress: 0.9, phrases: [{ key: 'job.gating' }] });
       await lineup.load(candidate);
       const serving = lineup.serving ?? parent;
       await lineup.load(serving);
@@ -149,7 +151,7 @@ export class TrainingWorker {
     }
   }
 
-  async #runOf(claim: ClaimedJob, pulse: Pulse): Promise<{ readonly run: TrainingRun } | { readonly why: string }> {
+  async #runOf(claim: ClaimedJob, pulse: Pulse): Promise<{ readonly run: TrainingRun } | { readonly why: readonly Phrase[] }> {
     const { store, prepare } = this.#options;
     const known = runIdOf(claim);
     const { reason = '' } = (claim.payload ?? {}) as { reason?: string };
@@ -157,7 +159,7 @@ export class TrainingWorker {
     const prepared = begun ? { run: begun } : await prepare({ reason, userId: claim.requestedBy });
     if (!('run' in prepared)) return prepared;
     const { run } = prepared;
-    await pulse.say({ stage: 'preparing', progress: 0, line: 'Gathering the pictures.' }, run.id);
+    await pulse.say({ stage: 'preparing', progress: 0, phrases: [{ key: 'job.gathering' }] }, run.id);
     return { run: (await store.runs.update(run.id, { state: 'running' })) ?? run };
   }
 
@@ -253,15 +255,15 @@ export class TrainingWorker {
 
   async #decide(candidate: string, run: TrainingRun, verdict: Verdict, set: TrainSet, settings: LearningSettings): Promise<JobOutcome> {
     const { store, lineup } = this.#options;
-    const felt = this.#slowdown === null ? [] : [`first words took ${this.#slowdown.toFixed(2)} × as long while training`];
+    const felt: Phrase[] = this.#slowdown === null ? [] : [{ key: 'job.slowdown', values: { ratio: this.#slowdown } }];
     this.#slowdown = null;
-    const lines = [...verdictLines(verdict), ...felt].join('; ');
+    const told = (key: Phrase['key']): readonly Phrase[] => [{ key, values: { id: candidate } }, ...verdictPhrases(verdict), ...felt];
     const now = await store.trainSets.get(set.id);
     if (now === null || now.removedRows > 0) throw changed();
-    if (!verdict.passed) return { outcome: 'refused', adapterId: candidate, line: `The candidate ${candidate} is kept but not served: ${lines}` };
-    if (settings.promote === 'ask') return { outcome: 'waits', adapterId: candidate, line: `The candidate ${candidate} passed and waits for /adapter promote: ${lines}` };
-    await lineup.promote(candidate, { why: run.why ?? 'it passed the gate', ...(run.requestedBy === null ? {} : { by: run.requestedBy }) });
-    return { outcome: 'promoted', adapterId: candidate, line: `${candidate} serves from now on: ${lines}` };
+    if (!verdict.passed) return { outcome: 'refused', adapterId: candidate, phrases: told('job.kept') };
+    if (settings.promote === 'ask') return { outcome: 'waits', adapterId: candidate, phrases: told('job.passed') };
+    await lineup.promote(candidate, { why: run.why ?? ownReason('reason.gate'), ...(run.requestedBy === null ? {} : { by: run.requestedBy }) });
+    return { outcome: 'promoted', adapterId: candidate, phrases: told('job.promoted') };
   }
 
   /** Checkpoints and hidden states are of no use any more, and should outlive nobody's wish. */
