@@ -26,7 +26,7 @@ export interface LearningPage {
 const id = z.string().min(1).max(100);
 const compareSchema = z.object({ ids: z.array(id).min(1).max(2), questions: z.array(z.string().trim().min(1).max(300)).min(1).max(8) });
 const startSchema = z.object({ reason: z.string().trim().max(200).default('') });
-const promoteSchema = z.object({ id });
+const promoteSchema = startSchema.extend({ id });
 /** Who acted, where no platform says so. */
 const by = 'the page';
 
@@ -45,6 +45,9 @@ export function registerLearning(app: FastifyInstance, { learning: current }: We
   });
   app.post('/api/learning/start', async ({ body }) => learning().jobs.start({ by, reason: parseBody(startSchema, body).reason }));
   app.post('/api/learning/cancel', async () => ({ cancelled: await learning().jobs.cancel(by) }));
-  app.post('/api/learning/promote', async ({ body }) => ({ version: await learning().adapters.promote(parseBody(promoteSchema, body).id, by) }));
-  app.post('/api/learning/rollback', async () => ({ version: await learning().adapters.rollback(by) }));
+  app.post('/api/learning/promote', async ({ body }) => {
+    const { id: version, reason } = parseBody(promoteSchema, body);
+    return { version: await learning().adapters.promote(version, by, reason) };
+  });
+  app.post('/api/learning/rollback', async ({ body }) => ({ version: await learning().adapters.rollback(by, parseBody(startSchema, body).reason) }));
 }

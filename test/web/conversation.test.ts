@@ -30,7 +30,7 @@ async function ask(visitor: string, message: object): Promise<Event[]> {
 }
 
 async function conversation(visitor: string) {
-  return (await (await call(visitor, '/api/conversation')).json()) as { turns: { role: string; parts: { type: string; text?: string; url?: string; alt?: string }[]; answerId: string | null; vote: string | null }[] };
+  return (await (await call(visitor, '/api/conversation')).json()) as { turns: { role: string; parts: { type: string; id?: string; wrong?: boolean; text?: string; url?: string; alt?: string }[]; answerId: string | null; vote: string | null }[] };
 }
 
 test('a question with a picture and its answer are there again when the page is opened anew', async () => {
@@ -62,6 +62,35 @@ test('a vote is kept, changed, and taken back', async () => {
     expect((await conversation(anna)).turns.at(-1)!.vote).toBe(value);
   }
   expect((await call(anna, '/api/votes', 'POST', { answerId: 'nothing', value: 'up' })).status).toBe(404);
+});
+
+test('“not this picture” is kept of a shown one, and goes with 👍; of the answers to others nobody says anything', async () => {
+  const { turns } = await conversation(anna);
+  const { answerId, parts } = turns.at(-1)!;
+  const shown = () => conversation(anna).then((now) => now.turns.at(-1)!.parts.find(({ type }) => type === 'image'));
+  const pictureId = parts.find(({ type }) => type === 'image')!.id!;
+  expect((await call(anna, '/api/wrong', 'POST', { answerId, pictureId: 'another' })).status).toBe(404);
+  expect((await call(boris, '/api/wrong', 'POST', { answerId, pictureId })).status).toBe(404);
+  expect((await call(boris, '/api/votes', 'POST', { answerId, value: 'down' })).status).toBe(404);
+  expect(await shown()).toMatchObject({ wrong: false });
+  expect((await call(anna, '/api/wrong', 'POST', { answerId, pictureId })).status).toBe(200);
+  expect((await call(anna, '/api/votes', 'POST', { answerId, value: 'down' })).status).toBe(200);
+  expect(await shown()).toMatchObject({ wrong: true });
+  expect(await running.store.votes.corrections(answerId!)).toMatchObject([{ kind: 'not-this', pictureId }]);
+  expect((await call(anna, '/api/votes', 'POST', { answerId, value: 'up' })).status).toBe(200);
+  expect(await shown()).toMatchObject({ wrong: false });
+});
+
+test('consent is given and taken back by the visitor alone, one purpose at a time', async () => {
+  const of = async (visitor: string) => (await call(visitor, '/api/consent')).json();
+  expect(await of(anna)).toEqual({ votes: false, text: false, pictures: false });
+  expect(await (await call(anna, '/api/consent', 'POST', { purpose: 'votes', given: true })).json()).toEqual({ votes: true, text: false, pictures: false });
+  expect(await of(boris)).toEqual({ votes: false, text: false, pictures: false });
+  const [voted] = (await running.store.feedback.since(0)).filter(({ platform }) => platform === 'web');
+  expect(voted!.voterConsents.map(({ purpose }) => purpose)).toEqual(['train-votes']);
+  await call(anna, '/api/consent', 'POST', { purpose: 'votes', given: false });
+  expect(await of(anna)).toEqual({ votes: false, text: false, pictures: false });
+  expect((await call(anna, '/api/consent', 'POST', { purpose: 'everything', given: true })).status).toBe(400);
 });
 
 test('one visitor sees nothing of another', async () => {

@@ -12,12 +12,15 @@ function pageOf(calls: string[]): LearningPage {
       cancel: async () => false,
     },
     adapters: {
-      async promote(id) {
-        calls.push(id);
+      async promote(id, _by, why) {
+        calls.push(`${id}: ${why}`);
         if (id !== 'a-1') throw new FromageError({ code: 'LEARNING_REFUSED', what: `the gate refused ${id}` });
         return version;
       },
-      rollback: async () => null,
+      async rollback(by, why) {
+        calls.push(`${by} back: ${why}`);
+        return null;
+      },
     },
     overview: {
       facts: async () => ({ votes: [{ day: '2026-01-31', up: 2, down: 1 }], runs: [], versions: [version], serving: 'a-1' }),
@@ -40,11 +43,11 @@ test('facts, curves and comparisons are told; start, promotion and rollback are 
     expect(await (await post('compare', { ids: ['a-1', 'a-2'], questions: ['who?'] })).json()).toMatchObject({ examples: [{ question: 'who?', answers: [{}, {}] }] });
     expect((await post('compare', { ids: ['a', 'b', 'c'], questions: ['who?'] })).status).toBe(400);
     expect(await (await post('start', { reason: 'now' })).json()).toEqual({ started: false, why: 'the page: now' });
-    expect(await (await post('promote', { id: 'a-1' })).json()).toMatchObject({ version: { id: 'a-1' } });
+    expect(await (await post('promote', { id: 'a-1', reason: ' it is better ' })).json()).toMatchObject({ version: { id: 'a-1' } });
     const refused = await post('promote', { id: 'bad' });
     expect([refused.status, ((await refused.json()) as { error: { message: string } }).error.message]).toEqual([409, 'the gate refused bad']);
-    expect(await (await post('rollback', {})).json()).toEqual({ version: null });
-    expect(calls).toEqual(['a-1', 'bad']);
+    expect(await (await post('rollback', { reason: 'worse' })).json()).toEqual({ version: null });
+    expect(calls).toEqual(['a-1: it is better', 'bad: ', 'the page back: worse']);
     const foreign = await fetch(`${url}/api/learning/rollback`, { method: 'POST', headers: { 'content-type': 'application/json', origin: 'https://evil.example' }, body: '{}' });
     expect(foreign.status).toBe(403);
     expect(await (await fetch(`${url}/page/learning.js`)).text()).toContain('setUpLearning');

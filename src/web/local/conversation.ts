@@ -2,9 +2,8 @@
 // the answer with everything needed to repeat it, and a vote with the answer it is about.
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Chat, Conversation, Turn, TurnPart, User } from '../../chat/contracts.ts';
+import type { Conversation, Turn, TurnPart, User } from '../../chat/contracts.ts';
 import { type AnswerEvent, buildPrompt, composeAnswer, type PictureBytes } from '../../chat/index.ts';
-import { FromageError } from '../../errors.ts';
 import type { DecodingOptions } from '../../engine/types.ts';
 import type { ScoredPicture } from '../../retrieval/types.ts';
 import { signPath } from '../guard.ts';
@@ -13,8 +12,9 @@ import { badRequest, bytesOfDataUrl, parseBody } from '../openai/chat-request.ts
 import { describeError } from '../openai/errors.ts';
 import { webTenants, type WebOptions } from '../options.ts';
 import { openEventStream } from '../sse.ts';
+import { registerFeedback } from './feedback.ts';
+import { visitorOf } from './visitor.ts';
 
-const visitorPattern = /^[0-9a-f-]{36}$/;
 const maxPictures = 8;
 
 const settingsSchema = z.object({
@@ -31,8 +31,6 @@ const questionSchema = z.object({
   settings: settingsSchema.prefault({}),
 });
 
-const voteSchema = z.object({ answerId: z.string().max(100), value: z.enum(['up', 'down']).nullable() });
-
 /** What the page is told of one turn when it is opened again. */
 interface PageTurn {
   readonly id: string;
@@ -42,18 +40,13 @@ interface PageTurn {
   readonly vote: 'up' | 'down' | null;
 }
 
-type PagePart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image'; readonly url: string; readonly alt: string; readonly credit: string };
+type PagePart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image'; readonly id?: string; readonly url: string; readonly alt: string; readonly credit: string; readonly wrong?: boolean };
 
 export function registerConversation(app: FastifyInstance, options: WebOptions, metrics: WebMetrics): void {
   const { store, engine } = options;
+  registerFeedback(app, options, metrics);
 
-  async function visitor(request: FastifyRequest): Promise<{ user: User; chat: Chat; conversation: Conversation }> {
-    const id = request.headers['x-fromage-visitor'];
-    if (typeof id !== 'string' || !visitorPattern.test(id)) throw badRequest('the header x-fromage-visitor must hold a UUID');
-    const user = await store.conversations.ensureUser({ platform: 'web', externalId: id });
-    const chat = await store.conversations.ensureChat({ platform: 'web', externalId: id, kind: 'private' });
-    return { user, chat, conversation: await store.conversations.current(chat.id) };
-  }
+  const visitor = (request: FastifyRequest) => visitorOf(request, options);
 
   app.get('/api/conversation', async (request) => {
     const { user, conversation } = await visitor(request);
@@ -65,14 +58,6 @@ export function registerConversation(app: FastifyInstance, options: WebOptions, 
     const { chat, conversation } = await visitor(request);
     await store.conversations.removeConversation(conversation.id);
     return { conversationId: (await store.conversations.current(chat.id)).id };
-  });
-
-  app.post('/api/votes', async (request) => {
-    const { user } = await visitor(request);
-    const { answerId, value } = parseBody(voteSchema, request.body);
-    if (!(await store.votes.set(answerId, user.id, value))) throw new FromageError({ code: 'WEB_NOT_FOUND', what: 'there is no such answer' });
-    metrics.vote(value ?? 'none');
-    return { answerId, value };
   });
 
   app.get('/api/mydata', async (request, reply) => {
@@ -159,12 +144,14 @@ export function registerConversation(app: FastifyInstance, options: WebOptions, 
 
   async function pageTurn(turn: Turn, user: User): Promise<PageTurn> {
     const answers = turn.role === 'assistant' ? await store.conversations.answerByTurn(turn.id) : null;
+    const corrections = answers ? await store.votes.corrections(answers.id) : [];
+    const wrong = new Set(corrections.flatMap((one) => (one.kind === 'not-this' && one.userId === user.id ? [one.pictureId] : [])));
     const parts: PagePart[] = [];
     for (const part of turn.parts) {
       if (part.type === 'text') parts.push(part);
       else if (part.pictureId !== undefined) {
         const picture = await options.gallery()?.get(part.pictureId, { tenants: webTenants });
-        if (picture) parts.push({ type: 'image', url: signPath(`/v1/pictures/${picture.id}`, options.apiKey), alt: picture.alt, credit: credit(picture.source, picture.licence) });
+        if (picture) parts.push({ type: 'image', id: picture.id, wrong: wrong.has(picture.id), url: signPath(`/v1/pictures/${picture.id}`, options.apiKey), alt: picture.alt, credit: credit(picture.source, picture.licence) });
       } else parts.push({ type: 'image', url: signPath(`/api/files/${part.hash}`, options.apiKey), alt: part.alt ?? 'a picture you sent', credit: '' });
     }
     return { id: turn.id, role: turn.role, parts, answerId: answers?.id ?? null, vote: answers ? await store.votes.of(answers.id, user.id) : null };

@@ -2,6 +2,8 @@
 
 export interface PagePicture {
   readonly id?: string;
+  /** Its person has said that it is not what was wanted. */
+  readonly wrong?: boolean;
   readonly url: string;
   readonly alt: string;
   readonly credit: string;

@@ -85,7 +85,7 @@ async function restore(): Promise<void> {
       const { article, paragraph } = bubble(turn.role);
       paragraph.remove();
       for (const part of turn.parts) article.append(part.type === 'text' ? textBlock(part.text) : figure(part));
-      if (turn.answerId) article.append(tools(turn.answerId, turn.vote));
+      if (turn.answerId) addTools(article, turn.answerId, turn.vote);
     }
     log.scrollTop = log.scrollHeight;
   } catch (error) {
@@ -129,7 +129,7 @@ async function ask(showMe: boolean): Promise<void> {
       } else if (event.type === 'end') {
         answered = true;
         status.textContent = `${event.usage.newTokens} tokens in ${(event.usage.totalMs / 1000).toFixed(1)} s`;
-        article.append(tools(event.answerId, null));
+        addTools(article, event.answerId, null);
       } else if (event.type === 'error') throw new Error(event.message);
       log.scrollTop = log.scrollHeight;
     }
@@ -180,8 +180,10 @@ function textBlock(content: string): HTMLParagraphElement {
   return paragraph;
 }
 
-function figure({ url, alt, credit }: PagePicture): HTMLElement {
+function figure({ id, wrong, url, alt, credit }: PagePicture): HTMLElement {
   const holder = document.createElement('figure');
+  if (id !== undefined) holder.dataset['picture'] = id;
+  if (wrong) holder.dataset['wrong'] = 'yes';
   const image = document.createElement('img');
   image.src = url;
   image.alt = alt;
@@ -195,24 +197,46 @@ function figure({ url, alt, credit }: PagePicture): HTMLElement {
   return holder;
 }
 
-function tools(answerId: string, vote: 'up' | 'down' | null): HTMLElement {
+/** 👍 and 👎 for the answer, and 🚫 under each picture it shows. */
+function addTools(article: HTMLElement, answerId: string, vote: 'up' | 'down' | null): void {
   const row = document.createElement('div');
   row.className = 'tools';
-  const buttons = (['up', 'down'] as const).map((value) => {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.textContent = value === 'up' ? '👍' : '👎';
-    button.setAttribute('aria-label', value === 'up' ? 'Good answer' : 'Bad answer');
-    button.setAttribute('aria-pressed', String(vote === value));
-    button.addEventListener('click', async () => {
+  const wrongs = [...article.querySelectorAll<HTMLElement>('figure[data-picture]')].map((shown) => {
+    const button = toolButton('🚫', 'Not this picture', shown.dataset['wrong'] === 'yes', async () => {
+      await call('/api/wrong', { method: 'POST', body: JSON.stringify({ answerId, pictureId: shown.dataset['picture'] }) });
+      press(button, true);
+    });
+    button.className = 'wrong';
+    shown.append(button);
+    return button;
+  });
+  const votes = (['up', 'down'] as const).map((value) => {
+    const button = toolButton(value === 'up' ? '👍' : '👎', value === 'up' ? 'Good answer' : 'Bad answer', vote === value, async () => {
       const chosen = button.getAttribute('aria-pressed') === 'true' ? null : value;
       await call('/api/votes', { method: 'POST', body: JSON.stringify({ answerId, value: chosen }) });
-      for (const other of buttons) other.setAttribute('aria-pressed', String(other === button && chosen !== null));
+      for (const other of votes) press(other, other === button && chosen !== null);
+      // A good answer shows no wrong picture; taking a vote back takes back all that was said of the answer.
+      if (chosen !== 'down') for (const other of wrongs) press(other, false);
     });
     return button;
   });
-  row.append(...buttons);
-  return row;
+  row.append(...votes);
+  article.append(row);
+}
+
+function toolButton(sign: string, label: string, pressed: boolean, onClick: () => Promise<void>): HTMLButtonElement {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.textContent = sign;
+  button.title = label;
+  button.setAttribute('aria-label', label);
+  press(button, pressed);
+  button.addEventListener('click', () => void onClick().catch((error: unknown) => (status.textContent = `Sorry: ${(error as Error).message}`)));
+  return button;
+}
+
+function press(button: HTMLButtonElement, pressed: boolean): void {
+  button.setAttribute('aria-pressed', String(pressed));
 }
 
 function grow(): void {

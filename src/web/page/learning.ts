@@ -44,13 +44,21 @@ export function setUpLearning(): void {
   }));
   place('learn-cancel').addEventListener('click', () => act(async () => (((await (await post('cancel', {})).json()) as { cancelled: boolean }).cancelled ? 'The run is being stopped.' : 'No run is under way.')));
   place('learn-rollback').addEventListener('click', () => act(async () => {
-    const { version } = (await (await post('rollback', {})).json()) as { version: Version | null };
+    const { version } = (await (await post('rollback', { reason: changeReason() })).json()) as { version: Version | null };
     return version ? `${version.id} serves again.` : 'There is no earlier version to go back to.';
   }));
   place('learn-compare').addEventListener('submit', (event) => {
     event.preventDefault();
     void act(compare);
   });
+}
+
+/** Why a version is promoted or rolled back: it stands in its lineage. */
+function changeReason(): string {
+  const input = place<HTMLInputElement>('learn-why');
+  const reason = input.value;
+  input.value = '';
+  return reason;
 }
 
 function post(what: string, body: object): Promise<Response> {
@@ -116,7 +124,7 @@ function versionItem({ id, serving, parent, details }: Version): HTMLElement {
   item.append(more);
   if (!serving) {
     item.append(button('Promote', () => void act(async () => {
-      await post('promote', { id });
+      await post('promote', { id, reason: changeReason() });
       return `${id} serves from now on.`;
     })));
   }

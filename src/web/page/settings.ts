@@ -5,6 +5,16 @@ const defaults = { temperature: 0, retScaleFactor: 1, picturesPerAnswer: 1, maxN
 export type Settings = typeof defaults;
 const names = Object.keys(defaults) as (keyof Settings)[];
 
+const purposes = ['votes', 'text', 'pictures'] as const;
+const box = (purpose: (typeof purposes)[number]) => document.querySelector<HTMLInputElement>(`#consent-${purpose}`)!;
+
+/** The boxes show what is recorded, after a change as before; without an answer from the server nothing is ticked. */
+async function showConsent(change?: { readonly purpose: string; readonly given: boolean }): Promise<void> {
+  const none: Partial<Record<string, boolean>> = {};
+  const recorded = await call('/api/consent', change ? { method: 'POST', body: JSON.stringify(change) } : {}).then((response) => response.json() as Promise<typeof none>).catch(() => none);
+  for (const purpose of purposes) box(purpose).checked = recorded[purpose] === true;
+}
+
 export function readSettings(): Settings {
   try {
     return { ...defaults, ...(JSON.parse(localStorage.getItem('fromage-settings') ?? '{}') as Partial<Settings>) };
@@ -15,7 +25,11 @@ export function readSettings(): Settings {
 
 export function setUpSettings(onForget: () => void): void {
   const dialog = document.querySelector<HTMLDialogElement>('#settings')!;
-  document.querySelector('#open-settings')!.addEventListener('click', () => dialog.showModal());
+  document.querySelector('#open-settings')!.addEventListener('click', () => {
+    dialog.showModal();
+    void showConsent();
+  });
+  for (const purpose of purposes) box(purpose).addEventListener('change', () => void showConsent({ purpose, given: box(purpose).checked }));
   const settings = readSettings();
   for (const name of names) {
     const input = document.querySelector<HTMLInputElement>(`#${name}`)!;
