@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { createEngine, type EngineParts } from '../../src/engine/index.ts';
-import type { Engine, GenerateRequest } from '../../src/engine/types.ts';
+import type { Engine, GenerateEvent, GenerateRequest } from '../../src/engine/types.ts';
 import { loadFromage } from '../../src/model/index.ts';
 import { exchangeAdapters } from './adapter-exchange.ts';
-import { asked, collect } from './collect.ts';
+import { asked, collect, type Collected, expectClose } from './collect.ts';
 import { tinyEngine, tinyModel } from './tiny-engine.ts';
 
 const model = tinyModel(41);
@@ -181,6 +181,34 @@ test('whatever is sent as a request ends in an answer or in an error with a code
   );
   expect(answered).toBeGreaterThan(0);
   expect(await engine.stats()).toMatchObject({ running: 0, queued: 0 });
+  await engine.close();
+});
+
+test('an answer under way ends with the adapter it began with when another is promoted, and even unloaded, meanwhile', async () => {
+  const engine = await tinyEngine(model);
+  const decoding = { stopLoops: false, forceRet: true, maxNewTokens: 40, maxNumRets: 5 } as const;
+  const request: GenerateRequest = { prompt: asked('Show me a dog'), decoding, seed: 5 };
+  const { servingAdapter: first } = await engine.info();
+  await engine.loadAdapter(model.adapters[1], 'second');
+  const [asFirst, asSecond] = [await collect(engine, { ...request, adapter: first }), await collect(engine, { ...request, adapter: 'second' })];
+  expect(asFirst.end.tokenIds).not.toEqual(asSecond.end.tokenIds);
+
+  const began = { events: [] as GenerateEvent[] };
+  let later: Promise<Collected> | null = null;
+  for await (const event of engine.generate(request)) {
+    began.events.push(event);
+    if (later !== null || event.type !== 'text') continue;
+    await engine.serveAdapter('second');
+    await engine.unloadAdapter(first);
+    // Both are decoded side by side from here on.
+    later = collect(engine, request);
+  }
+  const end = began.events.at(-1);
+  expect(end).toMatchObject({ type: 'end', adapter: first, tokenIds: asFirst.end.tokenIds, text: asFirst.end.text });
+  const rets = began.events.filter((event) => event.type === 'ret');
+  expect(rets).toHaveLength(asFirst.rets.length);
+  for (const [i, { embedding }] of rets.entries()) expectClose(embedding, asFirst.rets[i]!.embedding);
+  expect((await later!).end).toMatchObject({ adapter: 'second', tokenIds: asSecond.end.tokenIds });
   await engine.close();
 });
 

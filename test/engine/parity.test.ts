@@ -67,6 +67,21 @@ describe.each(['llama', 'opt'] as const)('on a tiny %s', (family) => {
     await engine.close();
   });
 
+  test('two conversations with adapters of their own share every step, each with its own numbers', async () => {
+    const decoding = { stopLoops: false, forceRet: true, maxNewTokens: 20, maxNumRets: 3 } as const;
+    const request: GenerateRequest = { prompt: asked(picture(7), 'Show me another'), decoding, seed: 9 };
+    const pinned = [{ ...request, conversation: 'a', adapter: 'adapter' }, { ...request, conversation: 'b', adapter: 'other' }];
+    const apart: Collected[] = [];
+    for (const one of pinned) apart.push(await collect(alone, one));
+    expect(apart[0]!.rets[0]!.embedding).not.toEqual(apart[1]!.rets[0]!.embedding);
+    const engine = await withOther(await tinyEngine(model, { maxRows: 2, prefixCacheBytes: 0 }));
+    const together = await Promise.all(pinned.map((one) => collect(engine, one)));
+    together.forEach((answer, i) => expectSame(answer, apart[i]!));
+    // With one adapter a step it would be 1.
+    expect((await engine.stats()).meanBatch).toBeGreaterThan(1.5);
+    await engine.close();
+  });
+
   test.each([[1, 1], [3, 7], [10, 64]])('prompts read in chunks of %i and %i = whole', async (busyTokens, idleTokens) => {
     const engine = await withOther(await tinyEngine(model, { maxRows: 3, limits: { busyTokens: busyTokens + 2, idleTokens } }));
     const together = await Promise.all(requests.map((request) => collect(engine, request)));
