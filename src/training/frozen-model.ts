@@ -172,10 +172,10 @@ export class FrozenModel {
   }
 
   #captionSession(training: boolean, unlikely: boolean): Promise<OnnxSession> {
-    const { weights, recomputeLayers = 0, threads } = this.options;
+    const { weights, recomputeLayers = 0 } = this.options;
     const name = `${training ? 'caption' : 'caption-loss'}${unlikely ? '-unlikely' : ''}`;
     if (!training || recomputeLayers === 0) return this.#session(name, () => captionGraph(weights, this.#sizes, training, unlikely));
-    return this.#opened(name, () => openRecomputed(this.#shared, captionSegments(weights, this.#sizes, recomputeLayers, unlikely), sessionOptions(threads)));
+    return this.#opened(name, () => openRecomputed(this.#shared, captionSegments(weights, this.#sizes, recomputeLayers, unlikely), this.#sessionOptions()));
   }
 
   #textSession(): Promise<OnnxSession> {
@@ -187,7 +187,12 @@ export class FrozenModel {
   }
 
   #session(name: string, make: () => Graph): Promise<OnnxSession> {
-    return this.#opened(name, () => this.#shared.open(make(), sessionOptions(this.options.threads)));
+    return this.#opened(name, () => this.#shared.open(make(), this.#sessionOptions()));
+  }
+
+  #sessionOptions(): SessionOptions {
+    const { threads, recomputeLayers = 0 } = this.options;
+    return sessionOptions(threads, recomputeLayers === 0);
   }
 
   #opened(name: string, open: () => Promise<OnnxSession>): Promise<OnnxSession> {
@@ -197,9 +202,13 @@ export class FrozenModel {
   }
 }
 
-/** Forward and backward use the same matrices; packed copies would double the memory (EXPERIMENTS.md). */
-export function sessionOptions(threads: number | undefined): SessionOptions {
-  return { prepack: false, memoryPattern: false, arena: false, ...(threads === undefined ? {} : { threads }) };
+/**
+ * Forward and backward use the same matrices; packed copies would double the memory. An arena keeps the
+ * memory of a run for the next one, which saves a fifth of a step (EXPERIMENTS.md); one for each of many
+ * pieces would keep what recomputation frees.
+ */
+export function sessionOptions(threads: number | undefined, arena = true): SessionOptions {
+  return { prepack: false, memoryPattern: false, arena, ...(threads === undefined ? {} : { threads }) };
 }
 
 export function feedsOf(parameters: Parameters, names: readonly string[]): Record<string, RunTensor> {

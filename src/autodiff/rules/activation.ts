@@ -40,10 +40,12 @@ export const gelu: Rule = {
 export const quickGelu: Rule = {
   backward: (a) =>
     a.each(() => {
+      // With s = sigmoid(αx) and the output y = x · s the slope is s + α · (y − y · s).
       const alpha = a.float('alpha', 1.702);
-      const gate = a.op('Sigmoid', [a.mul(a.input(0), alpha)]);
-      const bend = a.mul(a.mul(a.input(0), oneMinus(a, gate)), alpha);
-      return a.mul(a.gradient, a.mul(gate, a.op('Add', [bend, a.graph.scalar(1)])));
+      const times = (value: Value) => (alpha === 1 ? value : a.mul(value, alpha));
+      const gate = a.op('Sigmoid', [times(a.input(0))]);
+      const bend = times(a.op('Sub', [a.output(), a.mul(a.output(), gate)]));
+      return a.mul(a.op('Add', [bend, gate]), a.gradient);
     }),
 };
 
