@@ -9,7 +9,7 @@ import { openWorld, plantPreference, type World } from './world.ts';
 let world: World;
 beforeAll(async () => {
   world = await openWorld();
-}, 30_000);
+}, 120_000);
 afterAll(async () => {
   await world.close();
   world.cleanUp();
@@ -136,4 +136,4 @@ test('with the consents revoked first the train set is empty, and the job says s
     await other.close();
     other.cleanUp();
   }
-}, 30_000);
+}, 120_000);

@@ -31,7 +31,7 @@ beforeAll(async () => {
     times: { busyNoticeMs: 5_000 },
   });
   running = await startTelegram({ token: fake.token, apiRoot: fake.url, operators: ['telegram:99'], rates: { secondMs: 4, perChatPerSecond: 1, perGroupPerMinute: 20, perSecond: 30 } }, bot);
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await running.stop();
   await bot.stop(500);
@@ -63,8 +63,8 @@ const letters = (message: FakeMessage): string[] => message.reply_markup?.inline
 class Visitor {
   readonly user: FakeUser;
   readonly chat: FakeChat;
-  constructor(number: number) {
-    this.user = fake.world.user(number, 'en');
+  constructor(number: number, language = 'en') {
+    this.user = fake.world.user(number, language);
     this.chat = fake.world.privateChat(this.user);
   }
 
@@ -73,7 +73,7 @@ class Visitor {
   }
 
   async hear(pattern: RegExp): Promise<FakeMessage> {
-    return until(`a sentence like ${pattern}`, () => fake.world.said(this.chat).find(({ text = '', caption = '' }) => pattern.test(text + caption)), 60_000);
+    return until(`a sentence like ${pattern}`, () => fake.world.said(this.chat).find(({ text = '', caption = '' }) => pattern.test(text + caption)), 120_000);
   }
 
   /** Asks to be shown something. @returns the finished answer and the caption of its picture */
@@ -98,7 +98,7 @@ class Visitor {
   }
 
   async #answer(before: number): Promise<{ message: FakeMessage; shown: string }> {
-    const message = await until('an answer', () => this.#answers()[before], 40_000)
+    const message = await until('an answer', () => this.#answers()[before], 120_000);
     const data = letters(message).find((one) => one.startsWith('u:'))!;
     const answer = await world.store.conversations.answer(data.slice(data.indexOf(':') + 1));
     const shown = captions[world.pictures.indexOf(answer?.shown[0]?.pictureId ?? '')] ?? '';
@@ -136,12 +136,12 @@ test('sixty votes of twelve people who consent teach the bot what “my cat” i
   const before = await answers();
   expect(before).not.toContain(cat);
 
-  const admin = new Visitor(99);
+  const admin = new Visitor(99, 'ru');
   admin.say('/retrain start people miss their cat');
   await admin.hear(/people miss their cat/);
   const over = await ended(learning);
   expect(over).toMatchObject({ state: 'done', examples: 60 });
-  await admin.hear(/serves from now on|100 %/);
+  await admin.hear(/«people miss their cat» Теперь работает a-.*Одобренные ответы: .*95-процентный интервал/);
   const [set] = await world.store.trainSets.list();
   const rows = JSON.stringify(await world.store.trainSets.rows(set!.id));
   expect(rows).toContain('my cat');
@@ -149,7 +149,15 @@ test('sixty votes of twelve people who consent teach the bot what “my cat” i
 
   // None before. A random model does not understand every paraphrase; by chance one in twelve would fit.
   expect((await answers()).filter((shown) => shown === cat).length).toBeGreaterThanOrEqual(2);
+
+  // One that is made worse on purpose is kept, and not served.
+  const good = (await learning.adapters.list()).find(({ serving }) => serving)!;
+  await world.store.settings.set('global', 'learning', { minNewExamples: 0, training: { steps: 1, lr: 1, threads: 1, schedule: 'constant', warmupSteps: 0, retrievalMaps: { steps: 3, batchSize: 64, lr: 1, schedule: 'constant', warmupSteps: 0, dropout: 0.9 } } });
+  admin.say('/retrain start a worse one');
+  await admin.hear(/«a worse one» Кандидат a-\S+ сохранён, но не включён\..*Недостаточно хорошо/);
+  expect((await learning.adapters.list()).find(({ serving }) => serving)!.id).toBe(good.id);
+
   admin.say('/adapter rollback');
-  await admin.hear(/rolled back/i);
+  await admin.hear(/Откат: снова работает base-/);
   expect(await answers()).toEqual(before);
-}, 150_000);
+}, 400_000);

@@ -14,7 +14,7 @@ if (what === 'train') {
     if (!started.started) throw new Error(started.why);
   }
   say('going');
-  const over = await ended(learning, 120_000);
+  const over = await ended(learning);
   say(`ended ${over.state} ${over.summary}`);
 } else {
   const versions = (await learning.adapters.list()).filter(({ id }) => id.startsWith('a-') || id.startsWith('base-'));
