@@ -35,8 +35,8 @@ beforeAll(async () => {
     services: { jobs: learning.jobs, adapters: learning.adapters, adapterFor: (chatId) => learning.adapterFor(chatId), galleryAdmin: world.gallery },
     times: { busyNoticeMs: 5_000 },
   });
-  running = await startDiscord({ token: fake.token, apiBase: `${fake.url}/api`, cdnHosts: [fake.url], secondMs: 1_000 }, bot);
-}, 60_000);
+  running = await startDiscord({ token: fake.token, apiBase: `${fake.url}/api`, cdnHosts: [fake.url], secondMs: 100 }, bot);
+}, 120_000);
 afterAll(async () => {
   await running.stop();
   await bot.stop(500);
@@ -66,7 +66,7 @@ class Visitor {
 
   async hear(pattern: RegExp, count = 1): Promise<string> {
     const heard = () => fake.world.said(this.channel).map(({ content }) => content).filter((text) => pattern.test(text));
-    return until(`a sentence like ${pattern}`, () => heard()[count - 1], 60_000).catch((error: unknown) => {
+    return until(`a sentence like ${pattern}`, () => heard()[count - 1], 120_000).catch((error: unknown) => {
       throw new Error(`${(error as Error).message}; said ${JSON.stringify(fake.world.said(this.channel).map(({ content }) => content))}`);
     });
   }
@@ -75,7 +75,7 @@ class Visitor {
     const answers = () => fake.world.said(this.channel).filter((message) => dataOf(message).some((data) => data.startsWith('u:')));
     const before = answers().length;
     await this.slash('show', { what });
-    const message = await until('an answer', () => answers()[before], 40_000).catch((error: unknown) => {
+    const message = await until('an answer', () => answers()[before], 120_000).catch((error: unknown) => {
       throw new Error(`${(error as Error).message}; said ${JSON.stringify(fake.world.said(this.channel).map(({ content }) => content))}`);
     });
     const answer = await world.store.conversations.answer(dataOf(message)[0]!.slice(2));
@@ -135,7 +135,7 @@ test('as the switch allows: first nothing, then votes, corrections and /learn; p
   const before = await asks(50);
   await admin.slash('retrain', { action: 'start', reason: 'people miss their stripes' });
   await admin.hear(/people miss their stripes/);
-  expect(await ended(learning, 120_000)).toMatchObject({ state: 'done', examples: 16 });
+  expect(await ended(learning)).toMatchObject({ state: 'done', examples: 16 });
   await admin.hear(/serves from now on/);
   const [set] = await world.store.trainSets.list();
   const rows = await world.store.trainSets.rows(set!.id);
@@ -149,4 +149,4 @@ test('as the switch allows: first nothing, then votes, corrections and /learn; p
   await admin.hear(/Rolled back/);
   expect(await asks(52)).toBe(before);
   expect(fake.violations).toEqual([]);
-}, 240_000);
+}, 400_000);
