@@ -3,6 +3,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { pino } from 'pino';
 import { type BotOptions, ChatBot, type ChatServices } from '../../src/chat/index.ts';
 import { createEngine, startEngine } from '../../src/engine/index.ts';
@@ -156,5 +157,16 @@ export async function until<T>(what: string, look: () => T | null | undefined | 
     if (seen) return seen;
     if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Waits until what is read is as expected; fails with what was read last. */
+export async function untilEqual<T>(read: () => Promise<T>, expected: T, timeoutMs = 60_000): Promise<void> {
+  const end = Date.now() + timeoutMs;
+  for (;;) {
+    const seen = await read();
+    if (isDeepStrictEqual(seen, expected)) return;
+    if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms in vain for ${JSON.stringify(expected)}, there is ${JSON.stringify(seen)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

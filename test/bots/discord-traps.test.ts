@@ -84,7 +84,7 @@ describe('gateway', () => {
     await answered(channel);
     const missed = fake.say(channel, me, 'missed', { mentionBot: true, unheard: true });
     fake.gateway.invalidate();
-    const said = await until('caught up', () => finished(channel)[1], 15_000);
+    const said = await until('caught up', () => finished(channel)[1]);
     expect(said.reference?.messageId).toBe(missed.id);
   });
 

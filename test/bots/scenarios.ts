@@ -1,6 +1,6 @@
 // Scenarios of people with the bot, written once and played on every platform.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { until } from './bench.ts';
+import { until, untilEqual } from './bench.ts';
 import { colourPng } from './pictures.ts';
 import type { Person, Room, Said, Stage, StageOptions } from './stages.ts';
 
@@ -200,12 +200,10 @@ export function playScenarios(open: (options: StageOptions) => Promise<Stage>): 
       stage.click(room, said.id, me, 'u');
       stage.click(room, said.id, other, 'd');
       await until('votes', () => stage.acknowledgements().length >= 3);
-      await calm();
-      expect(await count()).toEqual({ up: 1, down: 1 });
+      await untilEqual(count, { up: 1, down: 1 });
       await stage.restart();
       stage.click(room, said.id, me, 'd');
-      await calm(400);
-      expect(await count()).toEqual({ up: 0, down: 2 });
+      await untilEqual(count, { up: 0, down: 2 });
       expect(stage.acknowledgements()).toContain('Thank you! Noted as good.');
     });
 
@@ -239,12 +237,11 @@ export function playScenarios(open: (options: StageOptions) => Promise<Stage>): 
       stage.say(room, me, 'hello');
       const said = await answer(room);
       const answerId = said.buttons[0]!.slice(2);
+      const count = () => stage.bench.store.votes.count(answerId);
       stage.react(room, said.id, me, '👍');
-      await calm(300);
-      expect(await stage.bench.store.votes.count(answerId)).toEqual({ up: 1, down: 0 });
+      await untilEqual(count, { up: 1, down: 0 });
       stage.react(room, said.id, me, null);
-      await calm(300);
-      expect(await stage.bench.store.votes.count(answerId)).toEqual({ up: 0, down: 0 });
+      await untilEqual(count, { up: 0, down: 0 });
     });
   });
 

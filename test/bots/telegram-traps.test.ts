@@ -6,7 +6,7 @@ import { startTelegram } from '../../bots/telegram/main.ts';
 import type { FakeTelegram } from '../fakes/telegram/server.ts';
 import { violation } from '../fakes/telegram/schema.ts';
 import type { FakeChat, FakeUser } from '../fakes/telegram/world.ts';
-import { until } from './bench.ts';
+import { until, untilEqual } from './bench.ts';
 import { colourPng } from './pictures.ts';
 import { openTelegram, type Stage } from './stages.ts';
 
@@ -305,9 +305,7 @@ describe('receiving', () => {
     const up = said.reply_markup!.inline_keyboard.flat().find(({ callback_data: data }) => data?.startsWith('u:'))!.callback_data!;
     fake.fail({ method: 'answerCallbackQuery', status: 400, description: 'Bad Request: query is too old and response timeout expired or query ID is invalid' });
     fake.world.click(said, user, up);
-    const end = Date.now() + 8_000;
-    while ((await stage.bench.store.votes.count(up.slice(2))).up === 0 && Date.now() < end) await calm(50);
-    expect(await stage.bench.store.votes.count(up.slice(2))).toEqual({ up: 1, down: 0 });
+    await untilEqual(() => stage.bench.store.votes.count(up.slice(2)), { up: 1, down: 0 });
   });
 
   test('a click is answered before the work, and also when it means nothing', async () => {

@@ -167,9 +167,9 @@ describe('a comment with forwarded messages', () => {
     const { user } = someone();
     const group = fake.world.group(-930_000 - next);
     stage.bench.engine.delayMs = 40;
-    fake.world.say(group, user, '@fromage_test_bot who is on it?');
+    const { date } = fake.world.say(group, user, '@fromage_test_bot who is on it?');
     await until('a preview', () => fake.world.said(group).length > 0);
-    fake.world.say(group, user, '', { forwarded: true, photo: colourPng(8) });
+    fake.world.say(group, user, '', { forwarded: true, photo: colourPng(8), date });
     await until('asked again with the picture', () => asked().images === 1);
     stage.bench.engine.delayMs = 0;
     await answered(group);

@@ -38,6 +38,8 @@ export interface FakeFile {
 }
 
 export interface SendOptions {
+  /** When it was sent, seconds since 1970; now by default. */
+  readonly date?: number;
   readonly entities?: readonly Json[];
   readonly replyTo?: FakeMessage;
   readonly topic?: number;
@@ -147,10 +149,10 @@ export class TelegramWorld {
   }
 
   #compose(chat: FakeChat, from: FakeUser, text: string, options: SendOptions): FakeMessage {
-    const { replyTo, topic, photo, forwarded, albumId, senderChat } = options;
+    const { replyTo, topic, photo, forwarded, albumId, senderChat, date = now() } = options;
     const message: FakeMessage = {
       message_id: this.#messageId++,
-      date: now(),
+      date,
       chat,
       from,
       ...this.#words(text, photo !== undefined, options.entities),
