@@ -1,6 +1,6 @@
 // Messages, their edits and their deletion.
 import type { OutgoingMessage, Turn, TurnPart } from './contracts.ts';
-import { type Desk, type Scene, sendReply } from './desk.ts';
+import { type Desk, removeRow, type Scene, sendReply } from './desk.ts';
 import { correctInWords } from './handle-corrections.ts';
 import { refusal } from './gate.ts';
 import type { Standing } from './preview.ts';
@@ -41,8 +41,9 @@ export async function handleEdit(desk: Desk, scene: Scene, event: EditEvent): Pr
     const rows = await answerTurn(desk, scene, conversation, { ...question, parts }, running, { replace, replyTo: message.messageId });
     // Only now: a process that ends before finds the edit as new, and what stands there to be replaced.
     await conversations.editTurn(question.id, parts);
+    const late = newest ? await lateMessages(desk, newest.turnId, replace) : [];
     for (const answer of answers) await conversations.removeTurn(answer.turnId);
-    return rows;
+    return [...late.map((id) => removeRow(scene, `${scene.key}:late${id}`, id)), ...rows];
   } catch (error) {
     if (error instanceof Interrupted && error.why !== 'shutdown') return [];
     throw error;
@@ -68,6 +69,12 @@ export async function standingOf(desk: Desk, scene: Scene, turnId: string): Prom
   let at = 0;
   const standing = units.map(({ form, count }) => ({ messageIds: ids.slice(at, (at += count)), form, unit: null }));
   return at === ids.length ? standing : ids.map((messageId) => ({ messageIds: [messageId], form: '', unit: null }));
+}
+
+/** Messages of the old answer that were still on their way when the question was edited: nothing took their place. */
+async function lateMessages(desk: Desk, turnId: string, replaced: readonly Standing[]): Promise<readonly string[]> {
+  const known = new Set(replaced.flatMap(({ messageIds }) => messageIds));
+  return (await desk.store.conversations.messageIds(turnId)).filter((id) => !known.has(id));
 }
 
 /** The messages of an answer as they were laid out when it was finished. */

@@ -1,7 +1,7 @@
 // Answers of text, pictures, text: each piece is there as soon as the model has given it, once, in order.
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { GenerateEvent, GenerateRequest } from '../../src/engine/types.ts';
-import { until } from './bench.ts';
+import { until, untilEqual } from './bench.ts';
 import { openDiscord, openTelegram, type Room, type Said, type Stage, type StageOptions } from './stages.ts';
 
 let stage: Stage | null = null;
@@ -121,6 +121,8 @@ describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('
     await scripted([['One.', '[RET]', ' Two.', '[RET]', ' Three.'], ['Uno.', '[RET]']]);
     const asked = stage.say(room, me, 'show me things');
     await until('the answer', () => finished(room).length === 1);
+    // What is not yet noted as sent cannot be edited: it is taken away and sent anew.
+    await untilEqual(async () => (await stage!.bench.store.outbox.stats()).running, 0);
     const first = stage.said(room)[0]!;
     const uploads = stage.said(room).length;
     stage.edit(room, asked, 'in Spanish');
@@ -129,6 +131,31 @@ describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('
     expect(stage.said(room)[0]!.id).toBe(first.id);
     expect(stage.said(room).length).toBeLessThan(uploads);
     expect(texts(room)).toEqual(['Uno.', 'picture']);
+  });
+
+  test('a question that is edited before the last message of its answer is noted leaves nothing over', async () => {
+    stage = await open({});
+    const { outbox } = stage.bench.store;
+    const markSent = outbox.markSent;
+    const me = stage.person(1);
+    const room = stage.direct(me);
+    const go = await scripted([['One.', '[RET]', ' Two.', '[RET]', ' Three.'], ['wait', 'Uno.', '[RET]']]);
+    let note: () => void = () => {};
+    const noted = new Promise<void>((resolve) => { note = resolve; });
+    outbox.markSent = async (claim, ids) => {
+      if (finished(room).some(({ id }) => ids.includes(id))) await noted;
+      return markSent(claim, ids);
+    };
+    const asked = stage.say(room, me, 'show me things');
+    await until('the answer', () => finished(room).length === 1);
+    stage.edit(room, asked, 'in Spanish');
+    await until('the answer is made anew', () => stage!.bench.engine.requests.length === 2);
+    note();
+    const chat = await stage.bench.store.conversations.ensureChat({ platform: stage.name, externalId: room.key.slice(room.key.indexOf(':') + 1), kind: 'private' });
+    const last = finished(room)[0]!.id;
+    while ((await stage.bench.store.conversations.turnByMessage(chat.id, last)) === null) await calm(20);
+    go();
+    await until('the edited answer', () => texts(room).join('|') === 'Uno.|picture' && finished(room).length === 1);
   });
 
   test('an edited question whose answer is cut off by a restart leaves nothing of the old one', async () => {

@@ -251,6 +251,7 @@ export function playScenarios(open: (options: StageOptions) => Promise<Stage>): 
       const room = stage.direct(me);
       const asked = stage.say(room, me, 'one');
       const first = await answer(room);
+      await untilEqual(async () => (await stage.bench.store.outbox.stats()).running, 0);
       const before = stage.bench.engine.requests.length;
       stage.edit(room, asked, 'two, quite different');
       await until('the edited answer', () => answers(room).some(({ buttons }) => buttons[0] !== first.buttons[0]));
