@@ -44,21 +44,27 @@ interface Draft {
 
 export function renderDiscord(reply: Reply): OutUnit[] {
   const drafts: Draft[] = [];
-  const add = (draft: Partial<Draft>): void => void drafts.push({ content: '', pictures: [], file: null, ...draft });
+  const add = (part: Partial<Draft>): Draft => {
+    const draft = { content: '', pictures: [], file: null, ...part };
+    drafts.push(draft);
+    return draft;
+  };
+  // The last words of the part before, if it had any: only they left room for credits.
+  let above: Draft | null = null;
   for (const [i, part] of reply.parts.entries()) {
+    const before = above;
+    above = null;
     if (part.type === 'text') {
       const credits = reply.parts[i + 1]?.type === 'pictures' ? mostCredits + 1 : 0;
       for (const { open, body, close } of splitText(clean(part.text), { limit: discordLimits.content - credits, cost })) {
         const content = escapeText(open + body + close).trim();
-        if (isVisible(content)) add({ content });
+        if (isVisible(content)) above = add({ content });
       }
     } else if (part.type === 'pictures') {
       for (let from = 0; from < part.pictures.length; from += discordLimits.files) {
         const pictures = part.pictures.slice(from, from + discordLimits.files);
-        const last = drafts.at(-1);
         // Words before pictures stand above them in one message.
-        const before = from === 0 && reply.parts[i - 1]?.type === 'text' && last && last.pictures.length === 0 ? last : null;
-        if (before) before.pictures = pictures;
+        if (from === 0 && before) before.pictures = pictures;
         else add({ pictures });
       }
     } else add({ file: { name: part.file.name, mimeType: part.file.mimeType, exportOf: part.file.exportOf, tooBig: say(reply.locale, 'mydata.tooBig') } });

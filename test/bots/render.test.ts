@@ -70,6 +70,12 @@ describe('Discord', () => {
     expect(units[0]).toMatchObject({ content: 'Here:\n-# Source: https://x.org/a\\_b · Licence: MIT', pictures: [{ description: 'a cat\nSource: https://x.org/a_b\nLicence: MIT' }] });
   });
 
+  test('credits never make words longer that were not laid out above their pictures', () => {
+    const shown: AnswerPicture = { id: 'a', hash: 'h', alt: 'a cat', caption: null, source: 'https://x.org', licence: 'MIT', mimeType: 'image/png', width: 1, height: 1, score: 1 };
+    const one: Reply = { parts: [{ type: 'text', text: 'a'.repeat(2_000) }, { type: 'text', text: '' }, { type: 'pictures', pictures: [shown] }], buttons: [], locale: 'en', complete: true };
+    expect(renderDiscord(one).map((unit) => body(unit).content.length)).toEqual([2_000, '-# Source: https://x.org · Licence: MIT'.length]);
+  });
+
   test('custom ids survive the way there and back; made-up ones are refused', () => {
     const button = { action: 'more' as const, subject: '01234567-89ab-cdef', label: '' };
     expect(readCustomId(customId(button))).toEqual({ action: 'more', subject: button.subject });
