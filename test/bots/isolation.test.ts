@@ -2,7 +2,7 @@
 // another. Each of these is seen at the place where it would cross: the engine's requests, what its prefix
 // cache gave, the questions to the gallery, and what the platforms show.
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import type { GenerateRequest } from '../../src/engine/types.ts';
 import type { GalleryQuery } from '../../src/retrieval/types.ts';
 import { dot } from '../../src/tensor/index.ts';

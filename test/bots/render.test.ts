@@ -1,7 +1,7 @@
 // The renderers: whatever an answer holds, nothing that leaves is over a limit, nothing is lost, nothing
 // becomes markup or a mention.
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { customId, discordLimits, escapeText, readCustomId, renderDiscord } from '../../bots/discord/render.ts';
 import { callbackData, readCallbackData, renderTelegram, telegramLimits } from '../../bots/telegram/render.ts';
 import { type AnswerPicture, findFences, type Reply, type ReplyPart } from '../../src/chat/index.ts';

@@ -1,6 +1,6 @@
 // Admission: bounded, fair between chats, honest about the place.
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { FairQueue } from '../../src/chat/fair-queue.ts';
 
 const never = new AbortController().signal;

@@ -1,6 +1,6 @@
 // What is one turn: albums, forwarded messages and the comment sent with them, in any order of arrival.
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import type { ClaimedUpdate, WaitingUpdate } from '../../src/chat/contracts.ts';
 import { Gatherer, joinTurn, mayBePart, type TurnEvent } from '../../src/chat/gather.ts';
 import { RunningAnswers } from '../../src/chat/running.ts';

@@ -1,6 +1,6 @@
 // The splitter: nothing over the limit, nothing lost, no grapheme cut, code blocks whole.
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { findFences, splitText } from '../../src/chat/split.ts';
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });

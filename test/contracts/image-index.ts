@@ -1,6 +1,6 @@
 // One suite for every `ImageIndex`. An implementation's test only says how to make one.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import type { ImageIndex, ImagePoint } from '../../src/retrieval/types.ts';
 
 const dim = 8;

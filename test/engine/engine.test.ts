@@ -1,7 +1,7 @@
 // What the engine promises over time: room for others, slots given back, failures kept apart, nothing of
 // one chat in another, memory that does not grow.
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { createEngine, type EngineParts } from '../../src/engine/index.ts';
 import type { Engine, GenerateEvent, GenerateRequest } from '../../src/engine/types.ts';
 import { loadFromage } from '../../src/model/index.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { FairQueue } from '../../src/engine/fair-queue.ts';
 import { planAdmission, planStep, type PrefillState, type SchedulerLimits } from '../../src/engine/scheduler.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { EventStream } from '../../src/engine/event-stream.ts';
 import { LruMap } from '../../src/engine/lru.ts';
 import { PrefixCache } from '../../src/engine/prefix-cache.ts';

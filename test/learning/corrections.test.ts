@@ -1,6 +1,6 @@
 // Whatever people say of an answer, and whatever they consented to: properties that every train set has.
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import type { Consent, ConsentPurpose, Correction } from '../../src/chat/contracts.ts';
 import { allowFeedback, type AllowedFeedback } from '../../src/learning/consent.ts';
 import type { FeedbackRow, TrainRow } from '../../src/learning/contracts.ts';

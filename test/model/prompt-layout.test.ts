@@ -2,7 +2,7 @@
 // out when the context window is too small. The starter's tokenizer is in the repository.
 import { resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { layOutPrompt, openTokenizerOf, type LayoutOptions } from '../../src/model/index.ts';
 import { layOutChat } from '../../src/model/chat-template.ts';
 import { readManifest } from '../../src/model/model-manifest.ts';

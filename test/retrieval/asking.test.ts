@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { averageVectors, avoidVector, calibrate, projectionPlot, readCalibration, writeCalibration } from '../../src/retrieval/index.ts';
 import { drawCurve } from '../../src/retrieval/stored/calibration.ts';
 import { NearDuplicates } from '../../src/retrieval/stored/near-duplicates.ts';

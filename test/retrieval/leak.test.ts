@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { EmbeddedIndex, type ImageIndex, type StoredGallery } from '../../src/retrieval/index.ts';
 import { randomVector, uuid } from '../contracts/image-index.ts';
 import { openWorld, width, type World } from './world.ts';

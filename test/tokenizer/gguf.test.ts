@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { beforeAll, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { openGguf } from '../../src/formats/index.ts';
 import { tokenizerFromGguf, withFromageTokens, type Tokenizer } from '../../src/tokenizer/index.ts';
 

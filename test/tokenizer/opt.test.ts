@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../setup/seeded.ts';
 import { openTokenizer, withFromageTokens } from '../../src/tokenizer/index.ts';
 
 const golden = resolve(import.meta.dirname, '../../../shared/golden');

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../setup/seeded.ts';
 import { endsInLoop, scaleRet } from '../../../src/engine/decoding/index.ts';
 
 test('three copies of a piece are a loop, two are not', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import fc from '../../setup/seeded.ts';
 import { expOfNegative } from '../../../src/engine/decoding/exponential.ts';
 import { banRet, createProcessors, createRandom, defaultDecoding, limitToNucleus, limitToTopK, penaliseRepetition, probabilityOf, resolveDecoding, sampleToken, scaleRet, StopStrings } from '../../../src/engine/decoding/index.ts';
 
