@@ -3,7 +3,7 @@
 // no more than a bound. A row holds the data of one person alone, so that forgetting finds all of theirs.
 import { createHash } from 'node:crypto';
 import type { AllowedFeedback, Granted } from './consent.ts';
-import type { Provenance, TrainRow } from './contracts.ts';
+import type { FeedbackRow, Provenance, TrainRow } from './contracts.ts';
 
 /** What a word on an answer teaches; `null` where it teaches nothing. */
 export type Lesson =
@@ -23,25 +23,38 @@ export interface ShownPictures {
   readonly replaced: readonly string[];
 }
 
+/** Whether there were words that a picture could be the answer to: /similar has none, nor has a picture sent alone. */
+export function askedInWords({ question }: Pick<FeedbackRow, 'question'>): boolean {
+  return question.some((part) => part.type === 'text' && part.text.trim() !== '');
+}
+
 /** The one lesson of one person's word on one answer: a correction says more than a vote. */
 export function lessonOf({ row, picture, answer, question, correction }: AllowedFeedback, { shown, replaced }: ShownPictures): Lesson | null {
-  const right = row.corrections.find(({ kind }) => kind === 'right-picture');
+  const inWords = askedInWords(row);
+  const right = inWords ? row.corrections.find(({ kind }) => kind === 'right-picture') : undefined;
   if (right?.kind === 'right-picture') return { kind: 'positive', pictureId: right.pictureId, rejected: without([...shown, ...replaced], right.pictureId) };
   if (correction !== null && picture !== null) return { kind: 'caption', text: correction.value };
+  // Such votes are counted, but no words may be made up for them.
+  if (!inWords && shown.length > 0) return null;
   const wrong = row.corrections.flatMap((one) => (one.kind === 'not-this' ? [one.pictureId] : []));
   const [first] = shown;
   if (wrong.length > 0) {
     // With 👍 beside it the others were right.
     const approved = row.vote === 'up' ? shown.find((id) => !wrong.includes(id)) : undefined;
-    return approved === undefined ? { kind: 'negative', pictureId: wrong[0]!, rejected: wrong.slice(1) } : { kind: 'positive', pictureId: approved, rejected: wrong };
+    return approved === undefined ? refused(question, wrong) : { kind: 'positive', pictureId: approved, rejected: wrong };
   }
   if (row.vote === null) return null;
   if (first !== undefined) {
-    return row.vote === 'up' ? { kind: 'positive', pictureId: first, rejected: replaced.filter((id) => !shown.includes(id)) } : { kind: 'negative', pictureId: first, rejected: shown.slice(1) };
+    return row.vote === 'up' ? { kind: 'positive', pictureId: first, rejected: replaced.filter((id) => !shown.includes(id)) } : refused(question, shown);
   }
   if (answer === null) return null;
   if (picture !== null) return row.vote === 'up' ? { kind: 'caption', text: null } : { kind: 'unlikelihood' };
   return row.vote === 'up' && question !== null ? { kind: 'talk' } : null;
+}
+
+/** What a picture is wrong for only the asker's words say: for its own caption it is the right one. */
+function refused(question: Granted<string> | null, [pictureId, ...rejected]: readonly string[]): Lesson | null {
+  return question === null || pictureId === undefined ? null : { kind: 'negative', pictureId, rejected };
 }
 
 function without(ids: readonly string[], id: string): string[] {

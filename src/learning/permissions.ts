@@ -64,6 +64,8 @@ export class Permissions implements ConsentRules {
     if (tenant === `chat:${chatId}`) return true;
     const chat = await this.#store.conversations.chat(chatId);
     if (chat === null) return false;
+    // Visitors of the page share one gallery; each consents in a conversation of their own.
+    if (chat.platform === 'web') return tenant === 'web';
     // A topic's consent (`chat:topic`) counts for what is filed under its chat.
     const place = chat.externalId.split(':')[0] ?? chat.externalId;
     return tenant === `chat:${chat.platform}:${chat.externalId}` || tenant === `chat:${chat.platform}:${place}` || (chat.guildId !== null && tenant === `chat:${chat.guildId.replace(/^guild:/, '')}`);

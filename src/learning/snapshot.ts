@@ -5,7 +5,7 @@ import type { Picture } from '../retrieval/types.ts';
 import { everybody, type Gallery } from '../retrieval/types.ts';
 import { allowFeedback } from './consent.ts';
 import type { FeedbackRow, TrainRow, TrainSet } from './contracts.ts';
-import { boundPeople, feedbackRows, lessonOf, splitOf, type TaughtFeedback } from './examples.ts';
+import { askedInWords, boundPeople, feedbackRows, lessonOf, splitOf, type TaughtFeedback } from './examples.ts';
 import { Permissions } from './permissions.ts';
 import type { LearningSettings } from './settings.ts';
 import type { LearningStores } from './stores.ts';
@@ -50,7 +50,7 @@ export async function takeSnapshot({ store, gallery, settings, since }: Snapshot
       continue;
     }
     const lesson = lessonOf(allowed, { shown: shownIn(row), replaced: row.vote === 'up' ? await replacedBy(store, row.answerId) : [] });
-    if (lesson === null) leave('nothingToLearn');
+    if (lesson === null) leave(askedInWords(row) ? 'nothingToLearn' : 'noWords');
     else if ('pictureId' in lesson && !(await pictures.may(lesson.pictureId))) leave('pictureGone');
     else taught.push({ allowed, lesson });
   }

@@ -1,11 +1,12 @@
 // Pictures over HTTP: those of the gallery by id, those a person sent by content hash, and the page's
 // gallery tab (search, add, remove).
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { retrievalPrompt } from '../engine/index.ts';
 import { FromageError } from '../errors.ts';
 import { averageVectors, avoidVector, type Picture, projectionPlot } from '../retrieval/index.ts';
 import { signPath } from './guard.ts';
+import { visitorOf } from './local/visitor.ts';
 import { badRequest, bytesOfDataUrl, parseBody } from './openai/chat-request.ts';
 import { webTenants, type WebOptions } from './options.ts';
 
@@ -79,8 +80,13 @@ export function registerPictures(app: FastifyInstance, options: WebOptions): voi
   app.post('/api/gallery', { bodyLimit: 32 * 2 ** 20 }, async (request) => {
     const { image, caption } = parseBody(addSchema, request.body);
     if (!options.pictures) throw badRequest('this server takes no new pictures');
-    return await options.pictures.addPicture({ bytes: bytesOfDataUrl(image), caption, addedBy: 'web', tenant: 'web' });
+    return await options.pictures.addPicture({ bytes: bytesOfDataUrl(image), caption, addedBy: await giverOf(request), tenant: 'web' });
   });
+
+  /** The visitor, whose consent decides what is learned of the picture; what a program adds is nobody's, and nothing is. */
+  async function giverOf(request: FastifyRequest): Promise<string> {
+    return request.headers['x-fromage-visitor'] === undefined ? 'web' : (await visitorOf(request, options)).user.id;
+  }
 
   app.delete<{ Params: { id: string } }>('/api/gallery/:id', async ({ params }) => {
     const picture = await gallery().get(params.id, { tenants: ['web'] });

@@ -120,6 +120,60 @@ test('one example per person and answer; a person weighs at most the bound; 🔁
   expect(examples).toContainEqual(expect.objectContaining({ request: 'zq show me my cat', rejected: [{ images: '', name: `gallery ${a}` }, { images: '', name: `gallery ${b}` }] }));
 });
 
+test('where nothing was asked in words no words are made up: votes on /similar count and teach nothing', async () => {
+  const person = await world.person(106, ['train-text', 'train-pictures', 'train-votes']);
+  const { conversations, votes, feedback } = world.store;
+  const conversation = await conversations.current(person.chatId);
+  const [a, b, right] = world.pictures as [string, string, string];
+  const question = await conversations.appendTurn(conversation.id, { role: 'user', authorId: person.user.id, parts: [{ type: 'image', hash: 'c'.repeat(64) }] });
+  const answer = await conversations.saveAnswer({
+    conversationId: conversation.id, questionTurnId: question.id, seed: 0, options: { similar: true }, adapter: 'a', model: 'm', retProbability: 0, endReason: 'similar',
+    parts: [a, b].map((pictureId) => ({ type: 'image', hash: 'd'.repeat(64), pictureId })), rets: [{ embedding: Float32Array.of(1), after: 0, probability: 1 }], shown: [a, b].map((pictureId) => ({ pictureId, ret: 0, score: 1 })),
+  });
+  const before = await feedback.countSince(0);
+  for (const say of [
+    () => votes.set(answer.id, person.user.id, 'up'),
+    () => votes.set(answer.id, person.user.id, 'down'),
+    () => votes.correct(answer.id, person.user.id, { kind: 'not-this', pictureId: b }),
+    () => votes.correct(answer.id, person.user.id, { kind: 'right-picture', pictureId: right }),
+  ]) {
+    await say();
+    const { rows, leftOut } = await snapshot();
+    expect(of(rows, answer.id)).toEqual([]);
+    expect(leftOut['noWords']).toBe(1);
+  }
+  expect(await feedback.countSince(0)).toBe(before + 1);
+  expect(await votes.count(answer.id)).toEqual({ up: 0, down: 1 });
+  // What the picture that was sent shows is said in words of one's own.
+  await votes.correct(answer.id, person.user.id, { kind: 'it-shows', text: 'zq a red kite' });
+  expect(of((await snapshot()).rows, answer.id)).toMatchObject([{ kind: 'picture', imageHash: 'c'.repeat(64) }, { kind: 'caption', text: 'zq a red kite', pictureId: null }]);
+});
+
+test('a picture is not rejected for its own caption: without the words of the request a 👎 teaches nothing', async () => {
+  const voter = await world.person(107, ['train-votes']);
+  const answer = await voter.ask('zq-unheard', [world.pictures[5]!]);
+  await world.store.votes.set(answer, voter.user.id, 'down');
+  const { rows } = await snapshot();
+  expect(of(rows, answer)).toEqual([]);
+  await world.store.consents.grant(voter.user.id, 'train-text', voter.chatId);
+  expect(of((await snapshot()).rows, answer)).toMatchObject([{ kind: 'question', text: 'zq-unheard' }, { kind: 'negative', pictureId: world.pictures[5] }]);
+});
+
+test('a captioned picture that a visitor added on the page is learned from with their consent, and only then', async () => {
+  const [visitor, other] = [await world.person(108, [], 'web'), await world.person(109, ['train-pictures'], 'web')];
+  const row = (await world.store.pictures.get(world.pictures[6]!))!;
+  await world.store.pictures.add([{ ...row, id: '00000000-0000-4000-8000-000000000097', tenant: 'web', caption: 'zq-page-caption', alt: 'x', addedBy: visitor.user.id }]);
+  const learnt = async () => (await snapshot()).rows.filter(({ text }) => text === 'zq-page-caption');
+  expect(await learnt()).toEqual([]);
+  const consent = await world.store.consents.grant(visitor.user.id, 'train-pictures', visitor.chatId);
+  expect(await learnt()).toMatchObject([{ kind: 'learn', provenance: { userId: visitor.user.id, consentId: consent.id, platform: 'web', chatId: visitor.chatId, origin: 'learn' } }]);
+  await world.store.consents.revoke(visitor.user.id, 'train-pictures', visitor.chatId);
+  expect(await learnt()).toEqual([]);
+  // A visitor's consent is for the page's gallery, for no chat's.
+  await world.store.pictures.add([{ ...row, id: '00000000-0000-4000-8000-000000000096', tenant: 'chat:telegram:109', caption: 'zq-elsewhere-caption', alt: 'x', addedBy: other.user.id }]);
+  expect(textOf((await snapshot()).rows)).not.toContain('zq-elsewhere-caption');
+});
+
 test('with the consents revoked first the train set is empty, and the job says so', async () => {
   const other = await openWorld();
   try {

@@ -135,6 +135,22 @@ test('a picture added to the gallery is found at once, and can be removed again'
   expect(await search()).not.toContain(added.id);
 });
 
+test('a picture added to the gallery is its visitor’s: forgetting takes it along; one added by a program is nobody’s', async () => {
+  const visitor = '00000000-0000-4000-8000-0000000000c5';
+  const add = async (headers: Record<string, string>, colour: string) => {
+    const response = await fetch(`${running.url}/api/gallery`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify({ image: await dataUrl(colour), caption: `all ${colour}` }) });
+    return ((await response.json()) as { id: string }).id;
+  };
+  const [mine, nobodys] = [await add({ 'x-fromage-visitor': visitor }, 'olive'), await add({}, 'teal')];
+  const { id } = await running.store.conversations.ensureUser({ platform: 'web', externalId: visitor });
+  expect((await running.store.pictures.get(mine))?.addedBy).toBe(id);
+  expect((await running.store.pictures.get(nobodys))?.addedBy).toBe('web');
+  await call(visitor, '/api/forget', 'POST', {});
+  expect(await running.store.pictures.get(mine)).toBeNull();
+  expect(await running.gallery.get(mine, { tenants: ['web'] })).toBeNull();
+  expect(await running.store.pictures.get(nobodys)).not.toBeNull();
+});
+
 test.each([
   ['an empty message', { text: '  ' }],
   ['a picture that is none', { images: ['data:image/png;base64,bm90IGEgcGljdHVyZQ=='] }],

@@ -198,7 +198,7 @@ export const en = {
   'job.fewNew': '{count, plural, one {# new example} other {# new examples}}, {needed} are needed.',
   'job.fewPeople': 'They come from {count, plural, one {# person} other {# people}}, {needed} are needed.',
   'job.fewHeldOut': '{count} held out to judge by, {needed} are needed.',
-  'job.leftOut': 'Left out: {count} × {reason, select, noConsent {no consent to use votes} discordVotesOff {votes from Discord are switched off} nothingToLearn {nothing that can be learned with the consents given} other {its picture is gone or may not be used}}.',
+  'job.leftOut': 'Left out: {count} × {reason, select, noConsent {no consent to use votes} discordVotesOff {votes from Discord are switched off} nothingToLearn {nothing that can be learned with the consents given} noWords {nothing was asked in words} other {its picture is gone or may not be used}}.',
   'gate.figure': '{name, select, approval {Approved answers} recall {Pictures found by caption, mean reciprocal rank} other {Caption loss in nats}}: {serving, number, ::.000} → {candidate, number, ::.000} ({difference, number, ::sign-always .000}, 95 % interval {low, number, ::.000} to {high, number, ::.000}, {count} held out).',
   'gate.fewHeldOut': 'Not good enough: only {count, plural, one {# held-out answer} other {# held-out answers}} to judge by.',
   'gate.approvalGain': 'Not good enough: a gain of {asked, number, ::.000} in approved answers is asked for, it was {difference, number, ::sign-always .000}.',

@@ -199,7 +199,7 @@ export const ru: Messages = {
   'job.fewNew': '{count, plural, one {# новый пример} few {# новых примера} many {# новых примеров} other {# нового примера}}, нужно {needed}.',
   'job.fewPeople': 'Они от {count, plural, one {# человека} few {# человек} many {# человек} other {# человека}}, нужно {needed}.',
   'job.fewHeldOut': 'Отложено для проверки: {count}, нужно {needed}.',
-  'job.leftOut': 'Не вошло: {count} × {reason, select, noConsent {нет согласия на использование оценок} discordVotesOff {оценки из Discord отключены} nothingToLearn {с данными согласиями учиться тут нечему} other {картинки больше нет или её нельзя использовать}}.',
+  'job.leftOut': 'Не вошло: {count} × {reason, select, noConsent {нет согласия на использование оценок} discordVotesOff {оценки из Discord отключены} nothingToLearn {с данными согласиями учиться тут нечему} noWords {вопрос был без слов} other {картинки больше нет или её нельзя использовать}}.',
   'gate.figure': '{name, select, approval {Одобренные ответы} recall {Картинки, найденные по подписи, средний обратный ранг} other {Потери описания в натах}}: {serving, number, ::.000} → {candidate, number, ::.000} ({difference, number, ::sign-always .000}, 95-процентный интервал от {low, number, ::.000} до {high, number, ::.000}, отложено {count}).',
   'gate.fewHeldOut': 'Недостаточно хорошо: для проверки {count, plural, one {отложен лишь # ответ} few {отложено лишь # ответа} many {отложено лишь # ответов} other {отложено лишь # ответа}}.',
   'gate.approvalGain': 'Недостаточно хорошо: доля одобренных ответов должна вырасти на {asked, number, ::.000}, а изменилась на {difference, number, ::sign-always .000}.',
