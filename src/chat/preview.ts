@@ -1,7 +1,7 @@
 // Shows an answer while it grows: the text as one message that is edited, or as a draft where the platform
-// has them, never faster than the platform likes. At a picture everything up to it is complete and is sent
-// at once, in messages of its own. What stands there at the end is turned into the finished answer, which
-// goes by the outbox.
+// has them, never faster than the platform likes. At a picture everything up to it is complete and is sent,
+// in messages of its own: at once when words follow, else after a moment in which another picture may join
+// it. What stands there at the end is turned into the finished answer, which goes by the outbox.
 import { type Scene, sendRow, targetOf } from './desk.ts';
 import { previewSuffix } from './delivery.ts';
 import { nativeId } from './directory.ts';
@@ -29,10 +29,14 @@ interface Growth {
   readonly reply: Reply;
   /** How many of its parts will not change any more. */
   readonly complete: number;
+  /** When the complete parts may be shown, milliseconds. */
+  readonly from: number;
 }
 
 /** Longest wait for a message that was on its way when the answer was interrupted. */
 const settleMs = 1_000;
+/** So long pictures wait for those of a [RET] that follows at once: an album cannot take them in later. */
+const joinMs = 400;
 
 export class Preview {
   readonly #scene: Scene;
@@ -70,7 +74,8 @@ export class Preview {
   grow(reply: Reply, complete: number): void {
     if (this.#over || (this.#rule.mode === 'none' && !this.#noticed)) return;
     this.#begun = true;
-    this.#wanted = { reply, complete };
+    const mayBeJoined = complete === reply.parts.length;
+    this.#wanted = { reply, complete, from: mayBeJoined ? Date.now() + joinMs : 0 };
     this.#schedule();
   }
 
@@ -103,8 +108,9 @@ export class Preview {
     if (this.#work || this.#over || !this.#wanted) return;
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
+    const { complete, from } = this.#wanted;
     // Text waits for its time; a picture does not.
-    const wait = this.#wanted.complete > this.#complete ? 0 : this.#changedAt + this.#rule.intervalMs - Date.now();
+    const wait = (complete > this.#complete ? from : this.#changedAt + this.#rule.intervalMs) - Date.now();
     if (wait > 0) {
       this.#timer = setTimeout(() => this.#schedule(), wait);
       return;

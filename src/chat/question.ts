@@ -215,7 +215,7 @@ async function compose(desk: Desk, scene: Scene, conversation: Conversation, que
     else if (event.type === 'pictures') parts.push({ type: 'pictures', ret: event.ret, pictures: event.pictures.map(answerPicture) });
     else continue;
     const shown = replyParts(parts, scene.locale);
-    // Pictures are shown as soon as they are found, and with them what stands before them.
+    // With pictures what stands before them is complete.
     if (event.type === 'pictures') complete = shown.length;
     preview.grow({ parts: shown, buttons: [], locale: scene.locale, complete: false }, complete);
   }

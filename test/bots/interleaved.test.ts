@@ -88,6 +88,39 @@ describe.each([['Telegram', openTelegram], ['Discord', openDiscord]] as const)('
     expect(texts(room)).toEqual(['Look:', 'picture']);
   });
 
+  test('two [RET]s in a row: their pictures come together, nothing is replaced', async () => {
+    stage = await open({});
+    const me = stage.person(1);
+    const room = stage.group([me]);
+    const go = await scripted([['Look:', '[RET]', '[RET]', 'wait', ' Nice.']]);
+    stage.say(room, me, 'show me two');
+    await until('a picture', () => texts(room).includes('picture'));
+    const first = stage.said(room).map(({ id }) => id);
+    expect(texts(room)).toEqual(['Look:', 'picture', 'picture']);
+    go();
+    await until('the end', () => finished(room).length === 1);
+    await calm();
+    expect(texts(room)).toEqual(['Look:', 'picture', 'picture', 'Nice.']);
+    expect(stage.said(room).map(({ id }) => id).slice(0, first.length)).toEqual(first);
+  });
+
+  test('a second [RET] long after the first: both pictures are there in the end, never one of them twice', async () => {
+    stage = await open({});
+    const me = stage.person(1);
+    const room = stage.group([me]);
+    const go = await scripted([['Look:', '[RET]', 'wait', '[RET]', ' Nice.']]);
+    stage.say(room, me, 'show me two');
+    await until('the first picture', () => texts(room).join('|') === 'Look:|picture');
+    go();
+    await until('the end', () => {
+      const alts = stage!.said(room).flatMap(({ pictures }) => pictures.map(({ alt }) => alt));
+      expect(new Set(alts).size).toBe(alts.length);
+      return finished(room).length === 1 && alts.length === 2;
+    });
+    await calm();
+    expect(texts(room)).toEqual(['Look:', 'picture', 'picture', 'Nice.']);
+  });
+
   test('after a restart in the middle there is one answer, with each picture once', async () => {
     stage = await open({});
     const me = stage.person(1);
