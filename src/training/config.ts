@@ -54,7 +54,8 @@ const retrievalMapsSchema = z.strictObject({
   lr: z.number().positive().default(1e-3).describe('learning rate of AdamW'),
   schedule: z.enum(['step', 'cosine', 'constant']).default('cosine').describe('how the rate falls'),
   weightDecay: z.number().nonnegative().default(0.3).describe('of AdamW, on matrices'),
-  dropout: fraction.default(0.3).describe('of pooled features and hidden states'),
+  dropout: fraction.default(0.3).describe('of hidden states, and of pooled features where nothing else is said'),
+  pictureDropout: fraction.optional().describe('of pooled features'),
   formsPerExample: whole.default(1).describe('texts per example that are computed once: other words around the same caption'),
   textsPerSource: whole.default(20_000).describe('at most this many texts of each source'),
 });
@@ -103,7 +104,7 @@ export const trainConfigSchema = z.strictObject({
 
   validateEvery: whole.default(2000).describe('steps between two validations'),
   patience: z.number().int().nonnegative().default(0).describe('validations without a better score before the run ends; 0 never ends early'),
-  bestBy: z.enum(['recall1', 'recall10', 'captionLoss']).default('recall1').describe('what the best checkpoint is chosen by: recall@1 both ways (the reference’s), recall@10 both ways, or caption loss'),
+  bestBy: z.enum(['recall1', 'recall10', 'meanRecall', 'captionLoss']).default('recall1').describe('what the best checkpoint is chosen by: recall@1 both ways (the reference’s), recall@10 both ways, the mean of recall@1, 5 and 10 both ways, or caption loss'),
   checkpointEvery: whole.default(100).describe('steps between two checkpoints'),
 });
 

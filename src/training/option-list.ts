@@ -13,6 +13,8 @@ export interface TrainSetting {
   readonly fallback: string | null;
   /** A text is taken as it is, everything else is read as JSON. */
   readonly isText: boolean;
+  /** May be typed without brackets, and without quotes where it holds texts: `0.9,0.95`, or one value alone. */
+  readonly list: 'texts' | 'numbers' | null;
 }
 
 /** All settings but those that name data. */
@@ -23,12 +25,12 @@ export function trainSettings(): readonly TrainSetting[] {
 /** @param given values by flag, as typed */
 export function settingsFrom(given: Readonly<Record<string, string | undefined>>): Record<string, unknown> {
   const config: Record<string, unknown> = {};
-  for (const { path, flag, isText } of trainSettings()) {
+  for (const { path, flag, isText, list } of trainSettings()) {
     const text = given[flag];
     if (text === undefined) continue;
     let target = config;
     for (const key of path.slice(0, -1)) target = (target[key] ??= {}) as Record<string, unknown>;
-    target[path.at(-1)!] = isText ? text : parsed(text);
+    target[path.at(-1)!] = isText ? text : list === null || text.trimStart().startsWith('[') ? parsed(text) : list === 'texts' ? [text] : parsed(`[${text}]`);
   }
   return config;
 }
@@ -47,8 +49,13 @@ function settingsOf(shape: Readonly<Record<string, unknown>>, above: readonly st
     const path = [...above, key];
     const { inner, fallback, description } = unwrapped(value as z.ZodType);
     if (inner instanceof z.ZodObject) return settingsOf(inner.shape as Record<string, unknown>, path);
-    return [{ path, flag: path.join('-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), description: `${description}${inner instanceof z.ZodEnum ? ` (${inner.options.join(', ')})` : ''}`, fallback: fallback === undefined ? null : typeof fallback === 'string' ? fallback : JSON.stringify(fallback), isText: inner instanceof z.ZodString || inner instanceof z.ZodEnum }];
+    return [{ path, flag: path.join('-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`), description: `${description}${inner instanceof z.ZodEnum ? ` (${inner.options.join(', ')})` : ''}`, fallback: fallback === undefined ? null : typeof fallback === 'string' ? fallback : JSON.stringify(fallback), isText: inner instanceof z.ZodString || inner instanceof z.ZodEnum, list: listOf(inner) }];
   });
+}
+
+function listOf(schema: z.ZodType): TrainSetting['list'] {
+  if (schema instanceof z.ZodArray) return schema.element instanceof z.ZodString ? 'texts' : 'numbers';
+  return schema instanceof z.ZodTuple ? 'numbers' : null;
 }
 
 function unwrapped(schema: z.ZodType): { inner: z.ZodType; fallback: unknown; description: string } {

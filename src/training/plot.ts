@@ -10,6 +10,8 @@ export interface Plot {
   readonly x: string;
   readonly y: string;
   readonly lines: readonly PlotLine[];
+  /** Places on the x axis with their names, where the numbers themselves would say little; regular steps otherwise. */
+  readonly places?: readonly (readonly [number, string])[];
 }
 
 const width = 860;
@@ -19,8 +21,10 @@ const margin = { left: 64, right: 220, top: 44, bottom: 48 };
 const colours = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#e69f00', '#000000', '#7f7f7f'];
 /** More points than this are averaged in groups. */
 const pointLimit = 400;
+/** Lines of no more points show each of them: one validation is no line yet. */
+const dottedLimit = 40;
 
-export function drawPlot({ title, x, y, lines }: Plot): string {
+export function drawPlot({ title, x, y, lines, places }: Plot): string {
   const drawn = lines.map((line) => ({ ...line, points: thin(line.points.filter(([, value]) => Number.isFinite(value))) })).filter(({ points }) => points.length > 0);
   const all = drawn.flatMap(({ points }) => points);
   const [left, right] = range(all.map(([step]) => step), false);
@@ -35,12 +39,15 @@ export function drawPlot({ title, x, y, lines }: Plot): string {
     label(x, `x="${(margin.left + width - margin.right) / 2}" y="${height - 10}" text-anchor="middle"`),
     label(y, `x="16" y="${height / 2}" text-anchor="middle" transform="rotate(-90 16 ${height / 2})"`),
     ...ticks(bottom, top).map((value) => `<line x1="${margin.left}" x2="${width - margin.right}" y1="${py(value)}" y2="${py(value)}" stroke="#ddd"/>${label(short(value), `x="${margin.left - 6}" y="${py(value) + 4}" text-anchor="end"`)}`),
-    ...ticks(left, right).map((value) => label(short(value), `x="${px(value)}" y="${height - margin.bottom + 18}" text-anchor="middle"`)),
+    ...(places ?? ticks(left, right).map((value) => [value, short(value)] as const)).map(([value, name]) => label(name, `x="${px(value)}" y="${height - margin.bottom + 18}" text-anchor="middle"`)),
     ...drawn.map(({ name, points }, i) => {
       const colour = colours[i % colours.length]!;
-      const path = points.map(([step, value]) => `${px(step).toFixed(1)},${py(value).toFixed(1)}`).join(' ');
+      const at = points.map(([step, value]) => [px(step).toFixed(1), py(value).toFixed(1)] as const);
+      const dots = at.length > dottedLimit ? '' : at.map(([cx, cy]) => `<circle cx="${cx}" cy="${cy}" r="2.5" fill="${colour}"/>`).join('');
+      // Every second one is dashed, so that two that lie on each other are both seen.
+      const stroke = `stroke="${colour}"${i % 2 === 1 ? ' stroke-dasharray="6 4"' : ''}`;
       const legend = margin.top + 8 + i * 20;
-      return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="1.5"/><line x1="${width - margin.right + 16}" x2="${width - margin.right + 40}" y1="${legend}" y2="${legend}" stroke="${colour}" stroke-width="3"/>${label(name, `x="${width - margin.right + 46}" y="${legend + 4}"`)}`;
+      return `<polyline points="${at.map((point) => point.join(',')).join(' ')}" fill="none" ${stroke} stroke-width="1.5"/>${dots}<line x1="${width - margin.right + 16}" x2="${width - margin.right + 40}" y1="${legend}" y2="${legend}" ${stroke} stroke-width="3"/>${label(name, `x="${width - margin.right + 46}" y="${legend + 4}"`)}`;
     }),
     ...(drawn.length === 0 ? [label('nothing measured yet', `x="${width / 2}" y="${height / 2}" text-anchor="middle"`)] : []),
     '</svg>',

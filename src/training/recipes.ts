@@ -35,7 +35,7 @@ function starterRecipe(): Recipe {
       { kind: 'named', names: join(starterFolder, 'gallery.json'), images: galleryPictures(), weight: 0.7, captioning: false, retrieval: true },
       { kind: 'talk', file: join(starterFolder, 'talk.jsonl'), weight: 0.15 },
     ],
-    steps: 500,
+    steps: 700,
     batchSize: 32,
     retrievalBatchSize: 16,
     lr: 3e-4,
@@ -43,11 +43,11 @@ function starterRecipe(): Recipe {
     schedule: 'cosine',
     scheduleFloor: 0.05,
     warmupSteps: 30,
-    validateEvery: 250,
+    validateEvery: 200,
     validation: { count: 1000, captions: 64 },
     bestBy: 'captionLoss',
     checkpointEvery: 25,
-    retrievalMaps: { steps: 900, batchSize: 1024, formsPerExample: 2, textsPerSource: 16_000, warmupSteps: 30, lr: 1.5e-3 },
+    retrievalMaps: { steps: 1200, batchSize: 896, formsPerExample: 1, textsPerSource: 30_000, warmupSteps: 30, lr: 2e-3, dropout: 0.2, pictureDropout: 0.5 },
   };
 }
 

@@ -109,7 +109,7 @@ export async function retrievalMapsStep(setting: Setting, states: RetStates, map
     return [layer, dropped(batch, maps.dropout, random)] as const;
   }));
   const pairs = rows.map((row) => states.pairs[row]!);
-  const featuresOf = (picture: PictureName) => dropped(setting.features(picture).slice(), maps.dropout, random);
+  const featuresOf = (picture: PictureName) => dropped(setting.features(picture).slice(), maps.pictureDropout ?? maps.dropout, random);
   const pictures = pairs.map(({ picture }) => featuresOf(picture));
   const rejected = pairs.map((pair) => (pair.rejected ?? []).map((picture) => ({ features: featuresOf(picture), key: pictureKey(picture) })));
   const gradients = new Map<string, Float32Array>();

@@ -76,10 +76,10 @@ export class RunFolder {
   /** Losses and recall over steps as SVG. */
   writePlots(): void {
     const metrics = this.metrics();
-    const line = (name: string, type: string, key: string): PlotLine => ({ name, points: metrics.flatMap((metric) => (metric['type'] === type && typeof metric[key] === 'number' ? [[metric['step'] as number, metric[key] as number] as const] : [])) });
+    const line = (name: string, type: string, key: string, times = 1): PlotLine => ({ name, points: metrics.flatMap((metric) => (metric['type'] === type && typeof metric[key] === 'number' ? [[metric['step'] as number, times * metric[key]] as const] : [])) });
     mkdirSync(join(this.path, 'plots'), { recursive: true });
     this.#write('plots/losses.svg', drawPlot({ title: 'Losses', x: 'step', y: 'nats', lines: [line('captioning', 'step', 'captioning'), line('retrieval', 'step', 'retrieval'), line('text to image', 'step', 'textToImage'), line('image to text', 'step', 'imageToText'), line('captioning, held out', 'validation', 'captionLoss')] }));
-    this.#write('plots/recall.svg', drawPlot({ title: 'Recall on held-out pairs', x: 'step', y: 'recall', lines: ['1', '5', '10'].flatMap((k) => [line(`text to image @${k}`, 'validation', `t2iRecallAt${k}`), line(`image to text @${k}`, 'validation', `i2tRecallAt${k}`)]) }));
+    this.#write('plots/recall.svg', drawPlot({ title: 'Recall on held-out pairs', x: 'step', y: 'recall in percent', lines: ['1', '5', '10'].flatMap((k) => [line(`text to image @${k}`, 'validation', `t2iRecallAt${k}`, 100), line(`image to text @${k}`, 'validation', `i2tRecallAt${k}`, 100)]) }));
   }
 
   #write(name: string, text: string): void {

@@ -55,9 +55,6 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
   const found = await findFrozenSources({ model: config.model, cacheDir: config.cacheDir, ...(config.lm === undefined ? {} : { lm: config.lm }), ...(config.vision === undefined ? {} : { vision: config.vision }) });
   const start = config.from === undefined ? null : readAdapterFolder(config.from);
   const plainTokenizer = openTokenizerOf(found.languageModel);
-  const retTokenId = start?.tensors.retTokenId ?? plainTokenizer.vocabSize;
-  const tokenizer = withFromageTokens(plainTokenizer, retTokenId);
-  const facts = { visualTokens: start?.tensors.visualTokens ?? config.visualTokens, textLayers: start?.tensors.textLayers ?? config.textLayers, retTokenId };
   const run = config.threads === undefined ? {} : { threads: config.threads };
   const closers: (() => void | Promise<void>)[] = [];
   const close = async (): Promise<void> => {
@@ -66,6 +63,10 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
   try {
     const weights = await openLanguageModelWeights({ source: found.languageModel, weights: 'fp32', cacheDir: config.cacheDir });
     closers.push(() => weights.close());
+    // As the authors do it with OPT: <|image|> first. Their adapters and ours then go with one tokenizer.
+    const retTokenId = start?.tensors.retTokenId ?? plainTokenizer.vocabSize + (weights.config.family === 'opt' ? 1 : 0);
+    const tokenizer = withFromageTokens(plainTokenizer, retTokenId);
+    const facts = { visualTokens: start?.tensors.visualTokens ?? config.visualTokens, textLayers: start?.tensors.textLayers ?? config.textLayers, retTokenId };
     const encoder = await loadVisionEncoder({ source: found.visionEncoder, ...run });
     const visionHiddenSize = encoder.visionHiddenSize;
     const { hash: visionHash } = encoder;
@@ -84,7 +85,8 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
     closers.push(() => pooled.close());
     const readable = withoutUnreadable(all, heldOut, pooled);
     const split = config.validation.tsv === undefined ? holdOut(readable.sources, config) : { sources: readable.sources, heldOut: readable.heldOut };
-    if (split.sources.every(({ examples }) => examples.length === 0)) throw new FromageError({ code: 'TRAINING_DATA', what: 'there are no examples to train on', why: `${readable.skipped} rows name pictures that cannot be read`, todo: 'check the folder or archive of the pictures' });
+    if (all.length === 0) throw new FromageError({ code: 'TRAINING_DATA', what: 'no data is named', todo: 'give --data captions.tsv --images photos.tar, or name them in --config' });
+    if (split.sources.every(({ examples }) => examples.length === 0)) throw new FromageError({ code: 'TRAINING_DATA', what: 'there are no examples to train on', why: `${readable.skipped} rows name pictures that cannot be read, or have an empty caption`, todo: 'check the folder or archive of the pictures' });
     const scale = config.normalizeFeatures ? createFeatureScale(trainPictures(split.sources, pooled), visionHiddenSize) : null;
     const features = (picture: PictureName): Float32Array => {
       const raw = pooled.get(picture);
@@ -147,7 +149,7 @@ async function readValidation({ validation }: TrainConfig): Promise<PairExample[
   if (validation.tsv === undefined) return [];
   if (validation.images === undefined) throw new FromageError({ code: 'TRAINING_CONFIG', what: `validation.tsv is ${validation.tsv} and validation.images is missing`, todo: 'name the folder or archive of its pictures' });
   const source = await readSource({ kind: 'captions', tsv: validation.tsv, images: validation.images, weight: 1, captioning: true, retrieval: true });
-  return firstOfEachPicture(source.examples.flatMap((example) => (example.kind === 'pair' ? [example] : []))).slice(0, Math.max(validation.count, validation.captions));
+  return firstOfEachPicture(source.examples.flatMap((example) => (example.kind === 'pair' && hasWords(example) ? [example] : []))).slice(0, Math.max(validation.count, validation.captions));
 }
 
 function firstOfEachPicture(pairs: readonly PairExample[]): PairExample[] {
@@ -161,11 +163,16 @@ function firstOfEachPicture(pairs: readonly PairExample[]): PairExample[] {
 function withoutUnreadable(sources: readonly ExampleSource[], heldOut: readonly PairExample[], pooled: PooledFeatures) {
   let skipped = 0;
   const readable = sources.map((source) => {
-    const examples = source.examples.flatMap((example): TrainingExample[] => (example.kind === 'talk' ? [example] : pooled.has(example.picture) ? [withoutUnknown(example, pooled)] : []));
+    const examples = source.examples.flatMap((example): TrainingExample[] => (example.kind === 'talk' ? [example] : hasWords(example) && pooled.has(example.picture) ? [withoutUnknown(example, pooled)] : []));
     skipped += source.examples.length - examples.length;
     return { ...source, examples };
   });
   return { sources: readable.filter(({ examples }) => examples.length > 0), heldOut: heldOut.filter(({ picture }) => pooled.has(picture)), skipped };
+}
+
+/** A caption of nothing but white space teaches nothing of its picture. */
+function hasWords({ caption, request }: PairExample): boolean {
+  return caption.trim() !== '' || request !== undefined;
 }
 
 function withoutUnknown(example: PairExample, pooled: PooledFeatures): PairExample {

@@ -182,7 +182,8 @@ class Run {
     }
     this.#stateScales = states.scales;
     if (!this.#state.scaledStates) {
-      this.#eachTextMap(this.#parameters, foldScaleInto);
+      if (this.#setting.config.from === undefined) this.#beginMapsAnew();
+      else this.#eachTextMap(this.#parameters, foldScaleInto);
       this.#state = { ...this.#state, scaledStates: true };
     }
     const pools = poolsOf(this.#setting, states);
@@ -228,7 +229,7 @@ class Run {
     const { config, model, form, validation } = this.#setting;
     const result = await validate(model, form, validation, this.#parameters, createAdapter('', this.#tensors()), config.microBatch, this.#options.signal);
     // Captions do not change while the retrieval maps alone are trained.
-    const score = scoreOf(result, this.#state.phase === 'maps' && config.bestBy === 'captionLoss' ? 'recall10' : config.bestBy);
+    const score = scoreOf(result, this.#state.phase === 'maps' && config.bestBy === 'captionLoss' ? 'meanRecall' : config.bestBy);
     const best = this.#state.bestScore === null || score > this.#state.bestScore;
     const step = this.#globalStep();
     this.#state = { ...this.#state, validationDue: false, ...(best ? { bestScore: score, bestStep: step, validationsSinceBest: 0 } : { validationsSinceBest: this.#state.validationsSinceBest + 1 }) };
@@ -281,6 +282,13 @@ class Run {
     const taken = best?.parameters ?? this.#unscaled();
     for (const [name, { data }] of this.#parameters) data.set(parameterOf(taken, name).data);
     this.#state = { ...this.#state, scaledStates: false };
+  }
+
+  /** What the joint part taught the retrieval maps, by small batches of raw states, is a worse start than none. */
+  #beginMapsAnew(): void {
+    for (const [name, { data }] of this.#setting.initial(false)) {
+      if (/^(visual_fc|text_hidden_fcs|logit_scale)/.test(name)) parameterOf(this.#parameters, name).data.set(data);
+    }
   }
 
   /** The parameters for hidden states as the language model gives them. */
