@@ -51,13 +51,17 @@ export class TelegramPlatform implements ChatPlatform {
     switch (unit.form) {
       case 'text':
         return this.#sent(job, 'sendMessage', { ...base, ...unit.body, link_preview_options: { is_disabled: true } });
-      case 'photo': {
+      case 'photo':
+      case 'document': {
         const [picture] = await this.#pictures(unit, bytesOf);
         if (!picture) return this.#sent(job, 'sendMessage', { ...base, text: captionsOf(unit), ...markupOf(unit) });
         const { caption, source } = picture;
-        return this.#sent(job, 'sendPhoto', { ...asForm(base), photo: source, ...captionFields(caption), ...markupOf(unit) });
+        const method = unit.form === 'photo' ? 'sendPhoto' : 'sendDocument';
+        this.#showUploading(place);
+        return this.#sent(job, method, { ...asForm(base), [unit.form]: source, ...captionFields(caption), ...markupOf(unit) });
       }
       case 'album': {
+        this.#showUploading(place);
         const pictures = await this.#pictures(unit, bytesOf);
         // A picture that has gone in between leaves an album of one, which Telegram refuses.
         if (pictures.length < 2) return this.send(target, { ...unit, form: 'photo', count: 1 }, _nonce, bytesOf);
@@ -79,11 +83,12 @@ export class TelegramPlatform implements ChatPlatform {
     const job = { ...this.#job(place, 'edit', 1), ...(unit.preview ? { droppable: true } : {}) };
     const { topic: _topic, ...where } = this.#chatOnly(place);
     const message = { ...where, message_id: Number(messageId) };
-    const [picture] = unit.form === 'photo' && !unit.keepsPictures ? await this.#pictures(unit, bytesOf) : [];
+    const shows = unit.form === 'photo' || unit.form === 'document';
+    const [picture] = shows && !unit.keepsPictures ? await this.#pictures(unit, bytesOf) : [];
     const call = unit.form === 'text'
       ? this.#run(job, 'editMessageText', { ...message, ...unit.body, link_preview_options: { is_disabled: true } })
       : picture
-        ? this.#run(job, 'editMessageMedia', { ...message, media: { type: 'photo', media: picture.source, caption: picture.caption.text, caption_entities: picture.caption.entities }, ...markupOf(unit) })
+        ? this.#run(job, 'editMessageMedia', { ...message, media: { type: unit.form, media: picture.source, caption: picture.caption.text, caption_entities: picture.caption.entities }, ...markupOf(unit) })
         : this.#run(job, 'editMessageReplyMarkup', { ...message, ...markupOf(unit) });
     await call.catch((error: unknown) => {
       if (!(error instanceof DeliveryError) || error.outcome !== 'gone' || !/not modified/.test(error.what)) throw error;
@@ -105,9 +110,9 @@ export class TelegramPlatform implements ChatPlatform {
     }
   }
 
-  async typing(place: Place, what: 'text' | 'picture'): Promise<void> {
+  async typing(place: Place, action: 'typing' | 'upload_photo' = 'typing'): Promise<void> {
     const job = { ...this.#job(place, 'sign', 1), droppable: true };
-    await this.#run(job, 'sendChatAction', { ...this.#where(place), action: what === 'picture' ? 'upload_photo' : 'typing' });
+    await this.#run(job, 'sendChatAction', { ...this.#where(place), action });
   }
 
   async fetchPicture(ref: PictureRef, signal: AbortSignal): Promise<Uint8Array> {
@@ -119,6 +124,11 @@ export class TelegramPlatform implements ChatPlatform {
   /** Known from a service message or an error: later messages go to the new id. */
   noteMigration(from: string, to: string): void {
     this.#moved.set(from, to);
+  }
+
+  #showUploading(place: Place): void {
+    // Only a sign: the picture itself tells when something is wrong.
+    this.typing(place, 'upload_photo').catch(() => {});
   }
 
   async #sent(job: OutgoingJob, method: string, payload: CallPayload): Promise<readonly string[]> {
@@ -137,9 +147,8 @@ export class TelegramPlatform implements ChatPlatform {
         await this.#options.onMigrated(job.chat, error.chatId);
       }
       // Formatting is never worth a lost answer.
-      if (error instanceof DeliveryError && /can't parse entities|ENTITY_/i.test(error.what) && payload.entities !== undefined) {
-        return this.#run(job, method, { ...payload, entities: [] });
-      }
+      const plain = error instanceof DeliveryError && /can't parse|ENTITY_/i.test(error.what) ? withoutFormat(payload) : null;
+      if (plain) return this.#run(job, method, plain);
       if (error instanceof DeliveryError && /message (to be replied|thread) not found/i.test(error.what) && 'message_thread_id' in payload) {
         const { message_thread_id: _gone, ...rest } = payload;
         return this.#run(job, method, rest);
@@ -194,6 +203,22 @@ function asForm(payload: Record<string, unknown>): Record<string, unknown> {
 
 function captionFields(caption: Caption): Record<string, unknown> {
   return { caption: caption.text, ...(caption.entities.length > 0 ? { caption_entities: JSON.stringify(caption.entities) } : {}) };
+}
+
+/** Null when there is no formatting in it. */
+function withoutFormat(payload: CallPayload): CallPayload | null {
+  let found = false;
+  const plain = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(plain);
+    if (value === null || typeof value !== 'object') return value;
+    return Object.fromEntries(Object.entries(value).flatMap(([name, inner]) => {
+      if (name !== 'entities' && name !== 'caption_entities') return [[name, name === 'media' ? plain(inner) : inner]];
+      found = true;
+      return [];
+    }));
+  };
+  const stripped = plain(payload) as CallPayload;
+  return found ? stripped : null;
 }
 
 function markupOf(unit: OutUnit): Record<string, unknown> {

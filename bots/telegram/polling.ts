@@ -11,7 +11,7 @@ export interface PollOptions {
   readonly api: TelegramApi;
   /** Stores a batch; only when it resolves the batch is confirmed. */
   readonly take: (updates: readonly Update[]) => Promise<void>;
-  readonly cursor: { read(): Promise<number | null>; write(offset: number): Promise<void> };
+  readonly cursor: { read(): Promise<number | null>; write(offset: number | null): Promise<void> };
   readonly signal: AbortSignal;
   readonly log: Logger;
   readonly secondMs: number;
@@ -25,6 +25,10 @@ export async function poll(options: PollOptions): Promise<void> {
   let offset = await cursor.read();
   let failures = 0;
   const wait = (ms: number): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {});
+  const keep = async (next: number | null): Promise<void> => {
+    offset = next;
+    await cursor.write(next).catch((error: unknown) => log.error({ err: error }, 'the offset could not be stored'));
+  };
   while (!signal.aborted) {
     let updates: readonly Update[];
     const asked = Date.now();
@@ -46,6 +50,9 @@ export async function poll(options: PollOptions): Promise<void> {
     }
     const last = updates.at(-1);
     if (!last) {
+      // All below the offset is confirmed. After a quiet week the next id may be any, also a smaller one,
+      // which an offset kept until then would confirm unseen.
+      if (offset !== null) await keep(null);
       // A server that does not hold the poll open must not be asked hundreds of times a second.
       if (Date.now() - asked < 0.3 * secondMs) await wait(0.3 * secondMs);
       continue;
@@ -58,9 +65,7 @@ export async function poll(options: PollOptions): Promise<void> {
       await wait(2 * secondMs);
       continue;
     }
-    // The id may jump to a random value after a quiet week: what counts is what came last.
-    offset = last.update_id + 1;
-    await cursor.write(offset).catch((error: unknown) => log.error({ err: error }, 'the offset could not be stored'));
+    await keep(last.update_id + 1);
   }
   // Tells the server what was stored, so that it is not sent again.
   if (offset !== null) await api.call('getUpdates', { offset, timeout: 0, limit: 1, allowed_updates: allowedUpdates }, { timeoutMs: 2_000 }).catch(() => {});

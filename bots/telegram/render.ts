@@ -1,9 +1,9 @@
 // Lays a reply out in Telegram's forms and limits: texts of 4,096 units with entities instead of markup,
-// photos with captions of 1,024, albums of 2 to 10, buttons with 64 bytes of data.
+// photos of sides up to 20:1 with captions of 1,024, albums of 2 to 10, buttons with 64 bytes of data.
 import type { JsonObject, JsonValue } from '../../src/chat/contracts.ts';
 import { type AnswerPicture, type ButtonAction, creditLine, findFences, type OutUnit, type Reply, type ReplyButton, say, splitText } from '../../src/chat/index.ts';
 
-export const telegramLimits = { text: 4_096, caption: 1_024, album: 10, callbackData: 64, entities: 100, buttonsPerRow: 5 } as const;
+export const telegramLimits = { text: 4_096, caption: 1_024, album: 10, callbackData: 64, sides: 10_000, ratio: 20, entities: 100, buttonsPerRow: 5 } as const;
 
 const codes: Readonly<Record<ButtonAction, string>> = { up: 'u', down: 'd', again: 'a', more: 'm', wrong: 'w', confirm: 'y', cancel: 'n' };
 const icons: Readonly<Record<ButtonAction, string>> = { up: '👍', down: '👎', again: '🔁', more: '➕', wrong: '🚫', confirm: '✅', cancel: '✖️' };
@@ -104,13 +104,28 @@ function clean(text: string): string {
   return text.toWellFormed().replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, '');
 }
 
+/** Photos together, as far as they stand in a row; what Telegram takes as no photo goes as a file. */
 function pictureUnits(pictures: readonly AnswerPicture[], reply: Reply): OutUnit[] {
   const units: OutUnit[] = [];
-  for (let from = 0; from < pictures.length; from += telegramLimits.album) {
-    const group = pictures.slice(from, from + telegramLimits.album).map((picture) => pictureOf(picture, reply));
-    units.push({ form: group.length === 1 ? 'photo' : 'album', count: group.length, pictures: group.length, body: { pictures: group } });
+  let group: JsonObject[] = [];
+  const close = (form: string): void => {
+    if (group.length > 0) units.push({ form, count: group.length, pictures: group.length, body: { pictures: group } });
+    group = [];
+  };
+  const closePhotos = (): void => close(group.length === 1 ? 'photo' : 'album');
+  for (const picture of pictures) {
+    const isPhoto = mayBePhoto(picture);
+    if (!isPhoto || group.length === telegramLimits.album) closePhotos();
+    group.push(pictureOf(picture, reply));
+    if (!isPhoto) close('document');
   }
+  closePhotos();
   return units;
+}
+
+/** Very long and narrow pictures are refused as photos. */
+function mayBePhoto({ width, height }: AnswerPicture): boolean {
+  return width + height <= telegramLimits.sides && Math.max(width, height) <= telegramLimits.ratio * Math.max(1, Math.min(width, height));
 }
 
 function pictureOf(picture: AnswerPicture, reply: Reply): JsonObject {

@@ -67,7 +67,7 @@ export interface ChatPlatform {
   remove(place: Place, messageId: string, via?: ReplyHandle): Promise<void>;
   /** Shows a growing preview; only where `streamRule` says `draft`. */
   draft?(place: Place, draftId: number, text: string): Promise<void>;
-  typing(place: Place, what: 'text' | 'picture'): Promise<void>;
+  typing(place: Place): Promise<void>;
   /** The bytes as they are at the platform, capped. @throws FromageError INTAKE_… */
   fetchPicture(ref: PictureRef, signal: AbortSignal): Promise<Uint8Array>;
 }

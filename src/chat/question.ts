@@ -294,7 +294,7 @@ function replyKey(wish: AnswerWish): { replyTo?: string } {
 
 /** Shows that the bot works until the returned function is called. */
 export function keepTyping(desk: Desk, scene: Scene, signal: AbortSignal): () => void {
-  const beat = (): void => void scene.platform.typing(scene.place, 'text').catch((error: unknown) => {
+  const beat = (): void => void scene.platform.typing(scene.place).catch((error: unknown) => {
     desk.log.debug({ reason: error instanceof Error ? error.name : 'unknown' }, 'typing could not be shown');
   });
   beat();

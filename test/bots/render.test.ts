@@ -15,7 +15,8 @@ const words = fc.oneof(
 const text = fc.array(words, { maxLength: 12 }).map((all) => all.join(''));
 const picture: fc.Arbitrary<AnswerPicture> = fc.record({
   id: fc.uuid(), hash: fc.constant('h'), alt: fc.oneof(text, fc.constant('a cat')), caption: fc.constant(null), source: fc.option(text), licence: fc.option(fc.string()),
-  mimeType: fc.constantFrom('image/png', 'image/jpeg'), width: fc.constant(2), height: fc.constant(2), score: fc.constant(0.5),
+  mimeType: fc.constantFrom('image/png', 'image/jpeg'), score: fc.constant(0.5),
+  width: fc.oneof(fc.constant(640), fc.integer({ min: 0, max: 12_000 })), height: fc.oneof(fc.constant(480), fc.integer({ min: 0, max: 12_000 })),
 });
 const part: fc.Arbitrary<ReplyPart> = fc.oneof(
   text.map((value): ReplyPart => ({ type: 'text', text: value })),
@@ -102,7 +103,7 @@ describe('Telegram', () => {
           for (const { offset, length } of entities) expect(offset >= 0 && length > 0 && offset + length <= said.length).toBe(true);
         } else {
           expect(pictures.length).toBe(unit.count);
-          expect(unit.form).toBe(pictures.length === 1 ? 'photo' : 'album');
+          expect(pictures.length === 1 ? ['photo', 'document'] : ['album']).toContain(unit.form);
           expect(pictures.length).toBeLessThanOrEqual(10);
           for (const { caption } of pictures) {
             expect(caption.text.length).toBeLessThanOrEqual(telegramLimits.caption);
@@ -125,6 +126,19 @@ describe('Telegram', () => {
       const clean = squeeze(markers(textOf(one).replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, '')));
       expect([squeeze(markers(said(units))), squeeze(markers(said(own)))]).toContain(clean);
       if (one.buttons.length > 0) expect(body(units.at(-1)!).reply_markup).toBeDefined();
+    }), runs);
+  });
+
+  test('what is no photo to Telegram goes as a file, the others stay together', () => {
+    fc.assert(fc.property(fc.array(picture, { minLength: 1, maxLength: 25 }), (pictures) => {
+      const units = renderTelegram({ parts: [{ type: 'pictures', pictures }], buttons: [], locale: 'en', complete: true });
+      const sent = units.flatMap((unit) => (unit.body as unknown as { pictures: { id: string }[] }).pictures.map(({ id }) => ({ id, form: unit.form })));
+      expect(sent.map(({ id }) => id)).toEqual(pictures.map(({ id }) => id));
+      for (const [i, { width, height }] of pictures.entries()) {
+        const [short, long] = [Math.min(width, height), Math.max(width, height)];
+        expect(sent[i]!.form === 'document').toBe(short + long > 10_000 || (short === 0 ? long > 20 : long / short > 20));
+      }
+      expect(units.length).toBeLessThanOrEqual(Math.ceil(pictures.length / 10) + 2 * sent.filter(({ form }) => form === 'document').length);
     }), runs);
   });
 

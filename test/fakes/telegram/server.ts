@@ -189,7 +189,7 @@ export class FakeTelegram {
       case 'sendPhoto':
         return this.#post(parameters, 1, () => ({ photo: this.world.photoSizes(uploaded(parameters.photo, files)), ...captionOf(parameters) }));
       case 'sendDocument':
-        return this.#post(parameters, 1, () => ({ document: { file_id: this.world.addFile(uploaded(parameters.document, files)), file_unique_id: 'u-doc' }, ...captionOf(parameters) }));
+        return this.#post(parameters, 1, () => ({ ...this.#document(parameters.document, files), ...captionOf(parameters) }));
       case 'sendMediaGroup':
         return this.#postAlbum(parameters, files);
       case 'editMessageText': {
@@ -211,7 +211,7 @@ export class FakeTelegram {
         this.#rate(message.chat, 1);
         delete message.text;
         delete message.caption;
-        Object.assign(message, { photo: this.world.photoSizes(uploaded(media.media, files)), ...captionOf(media) });
+        Object.assign(message, media.type === 'document' ? this.#document(media.media, files) : { photo: this.world.photoSizes(uploaded(media.media, files)) }, captionOf(media));
         if (parameters.reply_markup) message.reply_markup = markup(parameters);
         else delete message.reply_markup;
         return message;
@@ -230,6 +230,10 @@ export class FakeTelegram {
       default:
         throw new Refusal(404, 'Not Found: method not found');
     }
+  }
+
+  #document(given: unknown, files: Map<string, Uint8Array>): Json {
+    return { document: { file_id: this.world.addFile(uploaded(given, files)), file_unique_id: 'u-doc' } };
   }
 
   async #getUpdates(parameters: Json, request: IncomingMessage): Promise<Json[]> {
