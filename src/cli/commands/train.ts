@@ -89,7 +89,7 @@ function showProgress(): (progress: TrainProgress) => void {
     bars.set(title, known);
     return known;
   };
-  let said = 0;
+  let said = Number.NEGATIVE_INFINITY;
   return (progress) => {
     switch (progress.stage) {
       case 'pictures':
