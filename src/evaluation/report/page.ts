@@ -34,6 +34,7 @@ body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid #8885; text-align: right; }
 .text { text-align: left; }
+.long { min-width: 10rem; overflow-wrap: anywhere; }
 h2 { margin-top: 2.5rem; }
 .wrap { overflow-x: auto; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; overflow-wrap: anywhere; }
@@ -79,8 +80,8 @@ function renderSection({ title, text, table, plot, pictures }: ReportSection): s
 }
 
 function renderTable({ head, rows }: ReportTable): string {
-  const ofText = head.map((_, i) => i === 0 || rows.some((row) => (row[i]?.length ?? 0) > longestFigure));
-  const line = (tag: string, cells: readonly string[]) => `<tr>${cells.map((cell, i) => `<${tag}${ofText[i] ? ' class="text"' : ''}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
+  const classes = head.map((_, i) => (rows.some((row) => (row[i]?.length ?? 0) > longestFigure) ? 'text long' : i === 0 ? 'text' : ''));
+  const line = (tag: string, cells: readonly string[]) => `<tr>${cells.map((cell, i) => `<${tag}${classes[i] ? ` class="${classes[i]}"` : ''}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
   return `<div class="wrap"><table><thead>${line('th', head)}</thead><tbody>${rows.map((row) => line('td', row)).join('\n')}</tbody></table></div>`;
 }
 

@@ -18,6 +18,9 @@ import type { RunOutcome, RunRequest } from './types.ts';
 const factors = [0.25, 0.5, 1, 2, 4, 8] as const;
 const mostCaptions = 5;
 
+/** `5_captions_1_image` -> "5 captions, 1 image". */
+const inWords = (name: string) => name.replace(/_(?=\d)/, ', ').replaceAll('_', ' ');
+
 interface Point {
   /** Captions, pictures, or the factor. */
   readonly at: number;
@@ -43,10 +46,10 @@ export async function runPrompting(engine: Engine, request: RunRequest): Promise
           {
             title,
             text: about,
-            table: { head: recallHead, rows: points.map(({ name, ranks }) => recallRow(name.replaceAll('_', ' '), recalls(ranks), recallIntervals(ranks, request))) },
-            plot: { title, x, y: 'recall in percent', lines: (['r1', 'r5', 'r10'] as const).map((key) => ({ name: key.replace('r', 'R@'), points: points.map(({ at, ranks }) => [at, recalls(ranks)[key]] as const) })) },
+            table: { head: recallHead, rows: points.map(({ name, ranks }) => recallRow(inWords(name), recalls(ranks), recallIntervals(ranks, request))) },
+            plot: { title: `Recall by ${x}`, x, y: 'recall in percent', lines: (['r1', 'r5', 'r10'] as const).map((key) => ({ name: key.replace('r', 'R@'), points: points.map(({ at, ranks }) => [at, recalls(ranks)[key]] as const) })) },
           },
-          ...(change ? [{ title: `${title}: most against least`, table: comparisonTable(change, [points[0]!.name.replaceAll('_', ' '), points.at(-1)!.name.replaceAll('_', ' ')]) }] : []),
+          ...(change ? [{ title: `${title}: most against least`, table: comparisonTable(change, [inWords(points[0]!.name), inWords(points.at(-1)!.name)]) }] : []),
         ];
   return {
     figures: {
@@ -64,9 +67,10 @@ export async function runPrompting(engine: Engine, request: RunRequest): Promise
         text: 'On the labelled dialogue set: the factor multiplies the odds of [RET].',
         table: { head: ['factor', '[RET] precision', '[RET] recall', 'both right'], rows: byFactor.map(({ factor, figures }) => [String(factor), cell(figures.ret_precision, figures.intervals['ret_precision']), cell(figures.ret_recall, figures.intervals['ret_recall']), cell(figures.accuracy, figures.intervals['accuracy'])]) },
         plot: {
-          title: 'How eager [RET] is',
-          x: 'log2 of the factor',
+          title: '[RET] by its factor',
+          x: 'factor of the odds of [RET]',
           y: 'percent',
+          places: factors.map((factor) => [Math.log2(factor), String(factor)] as const),
           lines: [
             { name: 'precision', points: byFactor.flatMap(({ factor, figures }) => (figures.ret_precision === null ? [] : [[Math.log2(factor), figures.ret_precision] as const])) },
             { name: 'recall', points: byFactor.map(({ factor, figures }) => [Math.log2(factor), figures.ret_recall] as const) },
