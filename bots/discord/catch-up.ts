@@ -14,7 +14,9 @@ export interface CatchUpOptions {
 const cursorName = 'discord:last-seen';
 /** Channels beyond this are forgotten, the one unused for longest first. */
 const mostChannels = 500;
-const mostMessages = 100;
+const pageSize = 100;
+/** Of a channel with more talk than that the rest is left. */
+const mostPages = 10;
 
 export class CatchUp {
   readonly #options: CatchUpOptions;
@@ -76,12 +78,19 @@ export class CatchUp {
     try {
       const channel = await client.channels.fetch(channelId);
       if (!channel?.isTextBased() || !('messages' in channel)) return;
-      const missed = [...(await channel.messages.fetch({ after, limit: mostMessages })).values()].sort((a, b) => a.createdTimestamp - b.createdTimestamp);
-      for (const message of missed) {
-        await take(message as Message);
-        this.note(channelId, message.id, true);
+      let from = after;
+      let count = 0;
+      for (let page = 0; page < mostPages; page++) {
+        const missed = [...(await channel.messages.fetch({ after: from, limit: pageSize })).values()].sort((a, b) => (BigInt(a.id) < BigInt(b.id) ? -1 : 1));
+        for (const message of missed) {
+          await take(message as Message);
+          this.note(channelId, message.id, true);
+          from = message.id;
+        }
+        count += missed.length;
+        if (missed.length < pageSize) break;
       }
-      if (missed.length > 0) log.info({ count: missed.length }, 'caught up with messages that were missed');
+      if (count > 0) log.info({ count }, 'caught up with messages that were missed');
     } catch (error) {
       // No permission to read history, or the channel is gone: nothing to catch up with.
       log.info({ reason: (error as Error).name }, 'a channel could not be caught up with');

@@ -15,6 +15,7 @@ export interface DiscordPlatformOptions {
 
 const ephemeral = 64;
 const suppressEmbeds = 4;
+const threadIsArchived = 50083;
 
 /** Model output pings nobody: not by mention, not by reply. */
 const noMentions = { parse: [], replied_user: false };
@@ -28,6 +29,8 @@ export class DiscordPlatform implements ChatPlatform {
   readonly #noTyping = new Map<string, number>();
   /** Channels in which only interactions may be answered, until when. */
   readonly #noWriting = new Map<string, number>();
+  /** Channels that refused an ordinary message: until when none is tried, and how long that was, milliseconds. */
+  readonly #refused = new Map<string, { readonly until: number; readonly waitMs: number }>();
   /** When requests of the last second were made. */
   readonly #recent: number[] = [];
 
@@ -75,11 +78,28 @@ export class DiscordPlatform implements ChatPlatform {
   #post(target: SendTarget, body: Body, files: RawFile[], nonce: string): Promise<readonly string[]> {
     const { place } = target;
     const reference = target.replyTo === undefined ? {} : { message_reference: { message_id: target.replyTo, fail_if_not_exists: false } };
+    const channel = place.native.channel ?? '';
+    if ((this.#refused.get(channel)?.until ?? 0) > Date.now()) {
+      throw new DeliveryError({ code: 'DISCORD_REFUSED', what: 'send was refused in this channel a moment ago', outcome: 'refused' });
+    }
     return this.#call('send', async () => {
-      const route = Routes.channelMessages(place.native.channel ?? '');
-      const sent = (await this.#options.rest.post(route, { body: { ...body, ...reference, nonce, enforce_nonce: true }, files })) as { id: string };
-      return [sent.id];
+      try {
+        const sent = (await this.#options.rest.post(Routes.channelMessages(channel), { body: { ...body, ...reference, nonce, enforce_nonce: true }, files })) as { id: string };
+        this.#refused.delete(channel);
+        return [sent.id];
+      } catch (error) {
+        if (error instanceof DiscordAPIError && error.status === 403) this.#holdOff(channel);
+        throw error;
+      }
     });
+  }
+
+  /** 10,000 refusals in 10 minutes ban an address: a channel gets half a minute of peace, then longer, at most two. */
+  #holdOff(channel: string): void {
+    const { secondMs } = this.#options;
+    const waitMs = Math.min(120 * secondMs, 2 * (this.#refused.get(channel)?.waitMs ?? 15 * secondMs));
+    this.#refused.set(channel, { until: Date.now() + waitMs, waitMs });
+    if (this.#refused.size > 10_000) this.#refused.clear();
   }
 
   async edit(target: SendTarget, messageId: string, unit: OutUnit, bytesOf: BytesOf): Promise<void> {
@@ -97,7 +117,7 @@ export class DiscordPlatform implements ChatPlatform {
         if (!isOutOfReach(error)) throw deliveryError('edit', error);
       }
     }
-    await this.#call('edit', () => this.#options.rest.patch(Routes.channelMessage(place.native.channel ?? '', messageId), { body: edited, files }));
+    await this.#call('edit', () => this.#opened(place, () => this.#options.rest.patch(Routes.channelMessage(place.native.channel ?? '', messageId), { body: edited, files })));
   }
 
   async remove(place: Place, messageId: string, via?: ReplyHandle): Promise<void> {
@@ -109,7 +129,18 @@ export class DiscordPlatform implements ChatPlatform {
         if (!isOutOfReach(error)) throw deliveryError('remove', error);
       }
     }
-    await this.#call('remove', () => this.#options.rest.delete(Routes.channelMessage(place.native.channel ?? '', messageId)));
+    await this.#call('remove', () => this.#opened(place, () => this.#options.rest.delete(Routes.channelMessage(place.native.channel ?? '', messageId))));
+  }
+
+  /** Sending opens an archived thread, changing a message does not: it is opened first. A locked one stays closed. */
+  async #opened<T>(place: Place, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof DiscordAPIError) || Number(error.code) !== threadIsArchived) throw error;
+      await this.#options.rest.patch(Routes.channel(place.native.channel ?? ''), { body: { archived: false } });
+      return call();
+    }
   }
 
   async typing(place: Place): Promise<void> {
@@ -228,9 +259,9 @@ function isDeadToken(error: unknown): boolean {
   return error instanceof DiscordAPIError && [10015, 10062, 50027].includes(Number(error.code));
 }
 
-/** A token changes only what was sent by it: ordinary messages of the bot are changed as such. */
+/** A token changes only what was sent by it, and opens no thread: messages of the bot are then changed as such. */
 function isOutOfReach(error: unknown): boolean {
-  return isDeadToken(error) || (error instanceof DiscordAPIError && Number(error.code) === 10008);
+  return isDeadToken(error) || (error instanceof DiscordAPIError && [10008, threadIsArchived].includes(Number(error.code)));
 }
 
 /** Sorts an error of discord.js by what is known of the request. */
@@ -238,7 +269,7 @@ export function deliveryError(what: string, error: unknown): DeliveryError {
   if (error instanceof DeliveryError) return error;
   if (error instanceof DiscordAPIError) {
     const facts = { code: 'DISCORD_REFUSED', what: `${what} was answered ${error.status} (${error.code}): ${error.message.split('\n')[0]}`, why: 'Discord refused the request' };
-    const gone = [10003, 10008, 10015, 50083].includes(Number(error.code)) && what !== 'send';
+    const gone = [10003, 10008, 10015, threadIsArchived].includes(Number(error.code)) && what !== 'send';
     return new DeliveryError({ ...facts, outcome: gone ? 'gone' : 'refused' });
   }
   if (error instanceof HTTPError) {

@@ -49,6 +49,7 @@ const answers: Readonly<Record<string, (value: unknown) => string | null>> = {
   'GET /oauth2/applications/@me': (value) => violation('PrivateApplicationResponse', value),
   'PUT /applications/:id/commands': list((value) => violation('ApplicationCommandResponse', value)),
   'GET /channels/:id': channelViolation,
+  'PATCH /channels/:id': channelViolation,
   'POST /channels/:id/messages': message,
   'GET /channels/:id/messages': list(message),
   'GET /channels/:id/messages/:id': message,

@@ -360,6 +360,12 @@ export class FakeDiscord {
         return this.#register(body as unknown as Json[]);
       case 'GET /channels/:id':
         return channelBody(this.#channel(ids[2]!));
+      case 'PATCH /channels/:id': {
+        const channel = this.#channel(ids[2]!);
+        if (channel.locked) throw new Refusal(403, 50013, 'Missing Permissions');
+        if (body.archived !== undefined) channel.archived = body.archived === true;
+        return channelBody(channel);
+      }
       case 'POST /channels/:id/typing':
         this.#writable(ids[2]!);
         this.typing++;
@@ -464,6 +470,8 @@ export class FakeDiscord {
 
   #post(channelId: string, body: Json, files: Upload[]): Json {
     const channel = this.#writable(channelId);
+    if (channel.locked) throw new Refusal(403, 160005, 'Thread is locked');
+    if (channel.archived) channel.archived = false;
     this.#check('MessageCreateRequest', body, files);
     const nonce = body.nonce === undefined || body.nonce === null ? null : String(body.nonce);
     const known = nonce !== null && body.enforce_nonce === true ? this.#nonces.get(`${channelId} ${nonce}`) : undefined;
@@ -488,6 +496,7 @@ export class FakeDiscord {
 
   #change(message: FakeMessage, schema: string, body: Json, files: Upload[]): Json {
     this.#check(schema, body, files);
+    if (message.channel.archived) throw new Refusal(400, 50083, 'Thread is archived');
     this.#apply(message, body, files);
     return this.#messageBody(message, ~0);
   }

@@ -15,6 +15,9 @@ export interface FakeChannel {
   readonly type: 0 | 1 | 11;
   /** The other one in a direct message. */
   readonly recipient?: FakeUser;
+  /** Of a thread. Sending opens an archived one, unless it is locked. */
+  archived?: boolean;
+  locked?: boolean;
 }
 
 export interface FakeAttachment {
@@ -131,5 +134,5 @@ export function channelBody(channel: FakeChannel): Json {
   if (channel.type === 1) return { id: channel.id, type: 1, flags: 0, last_message_id: null, recipients: channel.recipient ? [userBody(channel.recipient)] : [] };
   const common = { id: channel.id, type: channel.type, flags: 0, guild_id: channel.guildId, name: `channel-${channel.id}`, parent_id: channel.parentId, last_message_id: null };
   if (channel.type === 0) return { ...common, position: 0, permission_overwrites: [] };
-  return { ...common, owner_id: '1', thread_metadata: { archived: false, auto_archive_duration: 1440, archive_timestamp: new Date().toISOString(), locked: false }, message_count: 0, member_count: 1, total_message_sent: 0 };
+  return { ...common, owner_id: '1', thread_metadata: { archived: channel.archived ?? false, auto_archive_duration: 1440, archive_timestamp: new Date().toISOString(), locked: channel.locked ?? false }, message_count: 0, member_count: 1, total_message_sent: 0 };
 }
