@@ -121,7 +121,10 @@ export async function openTelegram(options: StageOptions = {}): Promise<Stage & 
       pictures: message.photo ? [{ alt: message.caption ?? '' }] : [],
       buttons: message.reply_markup?.inline_keyboard.flat().map(({ callback_data: data = '' }) => data) ?? [],
       replyTo: message.reply_to_message === undefined ? null : String(message.reply_to_message.message_id),
-      changes: fake.calls.filter(({ method, payload, status }) => method === 'editMessageText' && payload.message_id === message.message_id && status === 200).length,
+      // Counted only when it is asked for: it looks at every call that there was.
+      get changes() {
+        return fake.calls.filter(({ method, payload, status }) => method === 'editMessageText' && payload.message_id === message.message_id && status === 200).length;
+      },
     })),
     acknowledgements: () => clicks.flatMap((id) => { const click = world.clicks.get(id); return click?.answered ? [click.text ?? ''] : []; }),
     violations: () => fake.violations,
