@@ -4,8 +4,14 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { AdapterVersion, AdapterVersions, JobStatus, TrainingJobs } from '../chat/services.ts';
 import { FromageError } from '../errors.ts';
+import { signPath } from './guard.ts';
 import { parseBody } from './openai/chat-request.ts';
 import type { WebOptions } from './options.ts';
+
+interface Found {
+  readonly id: string;
+  readonly alt: string;
+}
 
 /** What the page needs of learning. */
 export interface LearningPage {
@@ -19,7 +25,7 @@ export interface LearningPage {
       readonly serving: string | null;
     }>;
     curve(runId: string): Promise<readonly { readonly step: number; readonly at: number; readonly values: Readonly<Record<string, number>> }[]>;
-    compare(ids: readonly string[], questions: readonly string[]): Promise<readonly { readonly question: string; readonly answers: readonly { readonly adapter: string; readonly text: string; readonly picture: { readonly id: string; readonly alt: string } | null }[] }[]>;
+    compare(ids: readonly string[], questions: readonly string[]): Promise<readonly { readonly question: string; readonly answers: readonly { readonly adapter: string; readonly text: string; readonly picture: Found | null }[] }[]>;
   };
 }
 
@@ -30,7 +36,7 @@ const promoteSchema = startSchema.extend({ id });
 /** Who acted, where no platform says so. */
 const by = 'the page';
 
-export function registerLearning(app: FastifyInstance, { learning: current }: WebOptions): void {
+export function registerLearning(app: FastifyInstance, { learning: current, apiKey }: WebOptions): void {
   if (!current) return;
   const learning = (): LearningPage => {
     const page = current();
@@ -41,7 +47,9 @@ export function registerLearning(app: FastifyInstance, { learning: current }: We
   app.get<{ Params: { id: string } }>('/api/learning/runs/:id/curve', async ({ params }) => ({ points: await learning().overview.curve(params.id) }));
   app.post('/api/learning/compare', async ({ body }) => {
     const { ids, questions } = parseBody(compareSchema, body);
-    return { examples: await learning().overview.compare(ids, questions) };
+    const examples = await learning().overview.compare(ids, questions);
+    const picture = (found: Found | null) => found && { ...found, url: signPath(`/v1/pictures/${found.id}`, apiKey) };
+    return { examples: examples.map(({ question, answers }) => ({ question, answers: answers.map((answer) => ({ ...answer, picture: picture(answer.picture) })) })) };
   });
   app.post('/api/learning/start', async ({ body }) => learning().jobs.start({ by, reason: parseBody(startSchema, body).reason }));
   app.post('/api/learning/cancel', async () => ({ cancelled: await learning().jobs.cancel(by) }));

@@ -1,5 +1,6 @@
 // The conversation on the page: bubbles, streaming answers, votes, stop and clear.
 import { call, events, type PagePicture, type PageTurn } from './api.ts';
+import { icon, type IconName } from './icons.ts';
 import { readPictures } from './pictures.ts';
 import { readSettings } from './settings.ts';
 
@@ -128,7 +129,7 @@ async function ask(showMe: boolean): Promise<void> {
         current = document.createElement('p');
       } else if (event.type === 'end') {
         answered = true;
-        status.textContent = `${event.usage.newTokens} tokens in ${(event.usage.totalMs / 1000).toFixed(1)} s`;
+        status.textContent = `${event.usage.newTokens} ${event.usage.newTokens === 1 ? 'token' : 'tokens'} in ${(event.usage.totalMs / 1000).toFixed(1)} s`;
         addTools(article, event.answerId, null);
       } else if (event.type === 'error') throw new Error(event.message);
       log.scrollTop = log.scrollHeight;
@@ -202,7 +203,7 @@ function addTools(article: HTMLElement, answerId: string, vote: 'up' | 'down' | 
   const row = document.createElement('div');
   row.className = 'tools';
   const wrongs = [...article.querySelectorAll<HTMLElement>('figure[data-picture]')].map((shown) => {
-    const button = toolButton('🚫', 'Not this picture', shown.dataset['wrong'] === 'yes', async () => {
+    const button = toolButton('wrong', 'Not this picture', shown.dataset['wrong'] === 'yes', async () => {
       await call('/api/wrong', { method: 'POST', body: JSON.stringify({ answerId, pictureId: shown.dataset['picture'] }) });
       press(button, true);
     });
@@ -211,7 +212,7 @@ function addTools(article: HTMLElement, answerId: string, vote: 'up' | 'down' | 
     return button;
   });
   const votes = (['up', 'down'] as const).map((value) => {
-    const button = toolButton(value === 'up' ? '👍' : '👎', value === 'up' ? 'Good answer' : 'Bad answer', vote === value, async () => {
+    const button = toolButton(value, value === 'up' ? 'Good answer' : 'Bad answer', vote === value, async () => {
       const chosen = button.getAttribute('aria-pressed') === 'true' ? null : value;
       await call('/api/votes', { method: 'POST', body: JSON.stringify({ answerId, value: chosen }) });
       for (const other of votes) press(other, other === button && chosen !== null);
@@ -224,10 +225,10 @@ function addTools(article: HTMLElement, answerId: string, vote: 'up' | 'down' | 
   article.append(row);
 }
 
-function toolButton(sign: string, label: string, pressed: boolean, onClick: () => Promise<void>): HTMLButtonElement {
+function toolButton(sign: IconName, label: string, pressed: boolean, onClick: () => Promise<void>): HTMLButtonElement {
   const button = document.createElement('button');
   button.type = 'button';
-  button.textContent = sign;
+  button.append(icon(sign));
   button.title = label;
   button.setAttribute('aria-label', label);
   press(button, pressed);

@@ -1,5 +1,6 @@
 // The gallery tab: search by words, and pictures added by dropping them.
 import { call } from './api.ts';
+import { readPictures } from './pictures.ts';
 
 const list = document.querySelector<HTMLUListElement>('#found')!;
 const note = document.querySelector<HTMLElement>('#gallery-note')!;
@@ -17,6 +18,7 @@ interface Found {
   readonly licence: string | null;
 }
 
+const pageSize = 24;
 /** The question on the screen and how many of its pages. */
 let asked = { question: '', page: 1 };
 
@@ -26,16 +28,23 @@ export function setUpGallery(): void {
     if (query.value.trim() !== '') await search(`q=${encodeURIComponent(query.value)}`);
   });
   more.addEventListener('click', () => void search(asked.question, asked.page + 1));
+  const files = document.querySelector<HTMLInputElement>('#gallery-files')!;
+  document.querySelector('#add-pictures')!.addEventListener('click', () => files.click());
+  files.addEventListener('change', async () => {
+    const urls = await readPictures(files.files ?? []);
+    files.value = '';
+    await addToGallery(urls);
+  });
   showMap.addEventListener('click', () => void (map.hasAttribute('hidden') ? report(drawMap) : hideMap()));
 }
 
 async function search(question: string, page = 1): Promise<void> {
   asked = { question, page };
   await report(async () => {
-    const { pictures } = (await (await call(`/api/gallery?${question}&page=${page}`)).json()) as { pictures: Found[] };
+    const { pictures } = (await (await call(`/api/gallery?${question}&limit=${pageSize}&page=${page}`)).json()) as { pictures: Found[] };
     if (page === 1) list.replaceChildren();
     list.append(...pictures.map(item));
-    more.hidden = pictures.length === 0;
+    more.hidden = pictures.length < pageSize;
     return list.children.length === 0 ? 'Nothing found.' : `${list.children.length} pictures, best first.`;
   });
 }

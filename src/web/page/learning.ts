@@ -1,5 +1,6 @@
 // The learning tab: votes over time, runs with their curves, versions, and two of them side by side.
 import { call } from './api.ts';
+import { curves, votesByDay } from './plot.ts';
 
 interface Run {
   readonly id: string;
@@ -28,13 +29,15 @@ interface Facts {
 
 interface Example {
   readonly question: string;
-  readonly answers: readonly { readonly adapter: string; readonly text: string; readonly picture: { readonly id: string; readonly alt: string } | null }[];
+  readonly answers: readonly { readonly adapter: string; readonly text: string; readonly picture: { readonly url: string; readonly alt: string } | null }[];
 }
 
 const place = <T extends HTMLElement>(id: string): T => document.querySelector<T>(`#${id}`)!;
 const lookMs = 1500;
 let timer: ReturnType<typeof setTimeout> | undefined;
-let drawn = '';
+const drawn = new Map<string, string>();
+/** Run whose curve was asked for; else that of the newest is shown. */
+let curveOf: string | null = null;
 
 export function setUpLearning(): void {
   place('tab-learning').addEventListener('click', () => void refresh());
@@ -81,49 +84,92 @@ async function refresh(): Promise<void> {
   clearTimeout(timer);
   try {
     const facts = (await (await call('/api/learning')).json()) as Facts;
-    const state = JSON.stringify(facts);
-    if (state !== drawn) await draw(facts);
-    drawn = state;
-    if (!place('view-learning').hidden && facts.runs.some(({ endedAt }) => endedAt === null)) timer = setTimeout(() => void refresh(), lookMs);
+    const underWay = facts.runs.some(({ endedAt }) => endedAt === null);
+    if (!underWay && !place('learn-cancel').hidden) place('learn-note').textContent = 'The run is over.';
+    place('learn-cancel').hidden = !underWay;
+    drawIfNew('votes', facts.votes, drawVotes);
+    drawIfNew('runs', facts.runs, drawRuns);
+    drawIfNew('versions', facts.versions, drawVersions);
+    if (!place('view-learning').hidden && underWay) timer = setTimeout(() => void refresh(), lookMs);
   } catch (error) {
     place('learn-note').textContent = `Sorry: ${(error as Error).message}`;
   }
 }
 
-async function draw({ votes, runs, versions, serving }: Facts): Promise<void> {
-  const up = votes.reduce((sum, day) => sum + day.up, 0);
-  const down = votes.reduce((sum, day) => sum + day.down, 0);
-  place('learn-votes').replaceChildren(
-    element('p', `${up} 👍 and ${down} 👎 in ${votes.length} days.`),
-    plot([{ name: '👍', points: votes.map((day, i) => [i, day.up]) }, { name: '👎', points: votes.map((day, i) => [i, day.down]) }]),
-  );
+/** What has not changed stays as it is, with whatever is unfolded and focused in it. */
+function drawIfNew<T>(name: string, facts: T, draw: (facts: T) => void): void {
+  const state = JSON.stringify(facts);
+  if (drawn.get(name) === state) return;
+  drawn.set(name, state);
+  draw(facts);
+}
+
+function drawVotes(votes: Facts['votes']): void {
+  place('learn-votes').replaceChildren(votesByDay(votes));
+}
+
+function drawRuns(runs: Facts['runs']): void {
   place('learn-runs').replaceChildren(...(runs.length === 0 ? [element('li', 'There was no training yet.')] : runs.map(runItem)));
-  const newest = runs.find(({ runId }) => runId !== null);
-  if (newest?.runId) await drawCurve(newest.runId);
-  place('learn-versions').replaceChildren(...versions.map((version) => versionItem(version)));
-  const candidate = versions.find((version) => !version.serving);
-  place<HTMLInputElement>('learn-ids').value = [serving, candidate?.id].filter(Boolean).join(' ');
+  const shown = runs.find(({ runId }) => runId !== null && runId === curveOf) ?? runs.find(({ runId }) => runId !== null);
+  if (shown) void drawCurve(shown);
 }
 
-async function drawCurve(runId: string): Promise<void> {
-  const { points } = (await (await call(`/api/learning/runs/${runId}/curve`)).json()) as { points: { step: number; values: Record<string, number> }[] };
-  const names = [...new Set(points.flatMap(({ values }) => Object.keys(values)))];
-  place('learn-curve').replaceChildren(plot(names.map((name) => ({ name, points: points.flatMap(({ step, values }) => (values[name] === undefined ? [] : [[step, values[name]] as [number, number]])) }))));
+async function drawCurve({ runId, startedAt }: Run): Promise<void> {
+  if (runId === null) return;
+  const { points } = (await (await call(`/api/learning/runs/${runId}/curve`)).json()) as { points: Parameters<typeof curves>[1] };
+  place('learn-curve').replaceChildren(curves(`Run of ${new Date(startedAt).toLocaleString()}`, points));
 }
 
-function runItem({ runId, state, startedAt, progress, examples, summary }: Run): HTMLElement {
-  const item = element('li', `${new Date(startedAt).toLocaleString()} · ${state} ${Math.round(progress * 100)} % · ${examples} examples · ${summary} `);
-  if (runId !== null) item.append(button('Curve', () => void drawCurve(runId)));
+function runItem(run: Run): HTMLElement {
+  const { runId, state, startedAt, progress, examples, summary } = run;
+  const item = document.createElement('li');
+  const started = new Date(startedAt).toLocaleString();
+  const row = element('p', '');
+  row.className = 'row';
+  row.append(element('strong', [started, progress < 1 ? `${state} ${Math.round(progress * 100)} %` : state, examples === 1 ? '1 example' : `${examples} examples`].join(' · ')));
+  if (runId !== null) {
+    row.append(button('Curve', `Curve of the run of ${started}`, () => {
+      curveOf = runId;
+      void act(async () => {
+        await drawCurve(run);
+        place('learn-curve').scrollIntoView({ block: 'nearest' });
+        return `The curve of the run of ${started} is shown.`;
+      });
+    }));
+  }
+  item.append(row, element('p', summary));
   return item;
 }
 
-function versionItem({ id, serving, parent, details }: Version): HTMLElement {
+function drawVersions(versions: Facts['versions']): void {
+  const open = new Set([...document.querySelectorAll<HTMLElement>('#learn-versions details[open]')].map(({ dataset }) => dataset['version']));
+  place('learn-versions').replaceChildren(...versions.map((version) => versionItem(version, open.has(version.id))));
+  const serving = versions.find((version) => version.serving);
+  const candidate = versions.find((version) => !version.serving);
+  fill('learn-first', versions, serving);
+  fill('learn-second', versions, candidate ?? serving);
+}
+
+function fill(id: string, versions: readonly Version[], otherwise: Version | undefined): void {
+  const select = place<HTMLSelectElement>(id);
+  const before = select.value;
+  select.replaceChildren(...versions.map((version) => {
+    const option = element('option', `${version.id}${version.serving ? ' (serving)' : ''}`) as HTMLOptionElement;
+    option.value = version.id;
+    return option;
+  }));
+  select.value = versions.some((version) => version.id === before) ? before : (otherwise?.id ?? '');
+}
+
+function versionItem({ id, serving, parent, details }: Version, open: boolean): HTMLElement {
   const item = document.createElement('li');
   const more = document.createElement('details');
+  more.dataset['version'] = id;
+  more.open = open;
   more.append(element('summary', `${id}${serving ? ' (serving)' : ''}${parent === null ? '' : `, from ${parent}`}`), ...details.map((line) => element('p', line)));
   item.append(more);
   if (!serving) {
-    item.append(button('Promote', () => void act(async () => {
+    item.append(button('Promote', `Promote ${id}`, () => void act(async () => {
       await post('promote', { id, reason: changeReason() });
       return `${id} serves from now on.`;
     })));
@@ -132,9 +178,9 @@ function versionItem({ id, serving, parent, details }: Version): HTMLElement {
 }
 
 async function compare(): Promise<string> {
-  const ids = place<HTMLInputElement>('learn-ids').value.split(/\s+/).filter(Boolean).slice(0, 2);
+  const ids = ['learn-first', 'learn-second'].map((id) => place<HTMLSelectElement>(id).value);
   const questions = place<HTMLTextAreaElement>('learn-questions').value.split('\n').map((line) => line.trim()).filter(Boolean);
-  if (ids.length === 0 || questions.length === 0) return 'Name two versions and at least one question.';
+  if (ids.includes('') || questions.length === 0) return 'Choose two versions and write at least one question.';
   const { examples } = (await (await post('compare', { ids, questions })).json()) as { examples: Example[] };
   const rows = examples.map(({ question, answers }) => {
     const row = document.createElement('tr');
@@ -142,7 +188,7 @@ async function compare(): Promise<string> {
     return row;
   });
   const head = document.createElement('tr');
-  head.append(element('th', ''), ...ids.map((id) => element('th', id)));
+  head.append(element('th', 'Question'), ...ids.map((id) => element('th', id)));
   place('learn-answers').replaceChildren(head, ...rows);
   return 'Compared.';
 }
@@ -151,7 +197,7 @@ function answerCell({ text, picture }: Example['answers'][number]): HTMLElement 
   const cell = element('td', text);
   if (picture) {
     const image = document.createElement('img');
-    image.src = `/v1/pictures/${encodeURIComponent(picture.id)}`;
+    image.src = picture.url;
     image.alt = picture.alt;
     cell.append(image, element('span', picture.alt));
   }
@@ -164,38 +210,11 @@ function element(name: string, text: string): HTMLElement {
   return made;
 }
 
-function button(text: string, onClick: () => void): HTMLButtonElement {
+/** @param label what a screen reader says: which of several */
+function button(text: string, label: string, onClick: () => void): HTMLButtonElement {
   const made = element('button', text) as HTMLButtonElement;
   made.type = 'button';
-  made.className = 'quiet';
+  made.setAttribute('aria-label', label);
   made.addEventListener('click', onClick);
   return made;
-}
-
-/** Lines over a common frame, each with its name and last value. */
-function plot(lines: readonly { readonly name: string; readonly points: readonly (readonly [number, number])[] }[]): HTMLElement {
-  const figure = document.createElement('figure');
-  const all = lines.flatMap(({ points }) => points);
-  if (all.length === 0) return figure;
-  const [xs, ys] = [all.map(([x]) => x), all.map(([, y]) => y)];
-  const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(0, ...ys), Math.max(...ys)];
-  const at = ([x, y]: readonly [number, number]) => `${(((x - left) / (right - left || 1)) * 300).toFixed(1)},${(90 - ((y - low) / (high - low || 1)) * 85).toFixed(1)}`;
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  svg.setAttribute('viewBox', '0 0 300 95');
-  svg.setAttribute('role', 'img');
-  svg.setAttribute('aria-label', lines.map(({ name, points }) => `${name}: from ${points[0]?.[1].toFixed(2)} to ${points.at(-1)?.[1].toFixed(2)}`).join('; '));
-  lines.forEach(({ points }, i) => {
-    const line = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
-    line.setAttribute('class', `line${i % 4}`);
-    line.setAttribute('points', points.map(at).join(' '));
-    svg.append(line);
-  });
-  const caption = document.createElement('figcaption');
-  lines.forEach(({ name, points }, i) => {
-    const label = element('span', `${name} ${points.at(-1)?.[1].toFixed(2) ?? ''} `);
-    label.className = `line${i % 4}`;
-    caption.append(label);
-  });
-  figure.append(svg, caption);
-  return figure;
 }

@@ -22,8 +22,9 @@ for (const [i, tab] of tabs.entries()) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
     const next = tabs[(i + step + tabs.length) % tabs.length]!;
-    select(next);
     next.focus();
+    // As with the mouse: a view that shows what the server knows looks it up when its tab is chosen.
+    next.click();
   });
 }
 
