@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { loadCaptions } from '../../src/evaluation/data/captions.ts';
 import { readVisdial } from '../../src/evaluation/data/visdial.ts';
 import { comparisonTable } from '../../src/evaluation/report/cells.ts';
+import { recallPlot, spread } from '../../src/evaluation/report/curves.ts';
 import { evaluateCaptioning, evaluateDialogue, evaluateRetrieval, evaluateVisdial, judgeDialogue, loadDialogueSet } from '../../src/evaluation/index.ts';
 import { runEvaluation } from '../../src/evaluation/run.ts';
 import { loadStories } from '../../src/evaluation/runs/stories.ts';
@@ -236,6 +237,21 @@ test('prompting draws recall against context and [RET] against its factor', asyn
   const flat = await runEvaluation(engine, 'prompting', { data: fixture('captions.tsv'), images: squares, samples: 50 }, 'test');
   // Only the red picture has two captions.
   expect(flat.result).toMatchObject({ captions: { '2_captions': { r1: 100 } }, images: {} });
+});
+
+test('the report of every task has tables and plots, whose points are percentages worked out by hand', async () => {
+  const engine = colourEngine((text) => (/show|see|find/i.test(text) ? '[RET]' : 'a red square'));
+  const reports = { retrieval: [fixture('captions.tsv'), squares], captioning: [fixture('captions.tsv'), squares], vist: [fixture('vist.story-in-sequence.json'), photos], visdial: [fixture('visdial_1.0_val.json'), scenes], dialogue: [] } as const;
+  for (const [task, [data, images]] of Object.entries(reports)) {
+    const { html } = await runEvaluation(engine, task as keyof typeof reports, { samples: 10, ...(data && images ? { data, images } : {}) }, 'test');
+    expect([task, /<table/.test(html), /<polyline/.test(html)]).toEqual([task, true, true]);
+  }
+  const [own, chance] = recallPlot({ 'this model': [1, 3, 3, 4] }, 4).lines;
+  expect(own!.points).toEqual([[1, 25], [2, 25], [3, 75], [4, 100]]);
+  expect(chance!.points).toEqual([[1, 25], [2, 50], [3, 75], [4, 100]]);
+  const [line, ...others] = spread({ asked: [0, 0.5, 0.52, 1], none: [] }, 1);
+  expect(others).toEqual([]);
+  expect([0, 10, 11, 20].map((i) => line!.points[i]![1])).toEqual([100, 75, 25, 25]);
 });
 
 test('a report holds everything itself and runs nothing', async () => {

@@ -42,7 +42,7 @@ dt { opacity: .7; } dd { margin: 0; }
 svg { max-width: 100%; height: auto; border-radius: 6px; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: 1rem; }
 figure { margin: 0; } figure img { width: 100%; height: 11rem; object-fit: contain; background: #8882; border-radius: 6px; }
-figcaption { font-size: .85rem; } figcaption p { margin: .2rem 0; }
+figcaption { font-size: .85rem; overflow-wrap: anywhere; } figcaption p { margin: .2rem 0; }
 figcaption p:first-child { font-weight: 600; }
 `;
 

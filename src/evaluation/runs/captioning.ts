@@ -4,6 +4,7 @@ import { loadCaptions, type LoadedCaptions } from '../data/captions.ts';
 import { required } from '../data/required.ts';
 import { compareValues } from '../figures.ts';
 import { cell, comparisonSection } from '../report/cells.ts';
+import { spread } from '../report/curves.ts';
 import type { ReportSection } from '../report/page.ts';
 import { evaluateCaptioning, type CaptioningResult, type CaptionScores } from '../tasks/captioning.ts';
 import type { Intervals } from '../types.ts';
@@ -24,7 +25,7 @@ export async function runCaptioning(engine: Engine, request: RunRequest): Promis
   return { figures: { ...figures, compared: second.figures, comparison }, sections: [comparisonSection('Second adapter', comparison), ...sections] };
 }
 
-function captioningSections({ figures, captions }: CaptioningResult, { thumbnails }: LoadedCaptions): ReportSection[] {
+function captioningSections({ figures, captions, values }: CaptioningResult, { thumbnails }: LoadedCaptions): ReportSection[] {
   const row = (name: string, scores: CaptionScores, intervals: Intervals = {}) => [
     name,
     ...(['bleu1', 'bleu2', 'bleu3', 'bleu4', 'rouge_l', 'cider'] as const).map((key) => cell(scores[key], intervals[key])),
@@ -38,6 +39,7 @@ function captioningSections({ figures, captions }: CaptioningResult, { thumbnail
         head: ['', 'BLEU-1', 'BLEU-2', 'BLEU-3', 'BLEU-4', 'ROUGE-L', 'CIDEr'],
         rows: [row('this model', figures, figures.intervals), row('a person’s caption of another picture', figures.baselines.random)],
       },
+      plot: { title: 'How good single captions are', x: 'CIDEr of a caption', y: 'percent of captions with at least that', lines: spread({ 'this model': values.cider.map((value) => 100 * value) }, Math.max(100, ...values.cider.map((value) => 100 * value))) },
     },
     {
       title: 'Do captions depend on the picture?',

@@ -2,6 +2,7 @@
 import type { Engine } from '../../engine/types.ts';
 import { compareValues } from '../figures.ts';
 import { cell, comparisonSection } from '../report/cells.ts';
+import { spread } from '../report/curves.ts';
 import type { ReportSection } from '../report/page.ts';
 import { type DialogueBaseline, type DialogueResult, evaluateDialogue, loadDialogueSet } from '../tasks/dialogue.ts';
 import type { RunOutcome, RunRequest } from './types.ts';
@@ -17,6 +18,7 @@ export async function runDialogue(engine: Engine, request: RunRequest): Promise<
 }
 
 export function dialogueSections({ figures, lines }: DialogueResult): ReportSection[] {
+  const probabilities = (wanted: string) => lines.flatMap(({ line, probability }) => (line.expect === wanted ? [probability] : []));
   const { baselines, intervals } = figures;
   const baseline = (name: string, each: DialogueBaseline) => [name, cell(each.ret_precision), cell(each.ret_recall), cell(each.accuracy), '–', '–'];
   return [
@@ -32,6 +34,11 @@ export function dialogueSections({ figures, lines }: DialogueResult): ReportSect
           baseline('at random, as often as asked', baselines.coin),
         ],
       },
+    },
+    {
+      title: 'How sure [RET] is',
+      text: 'The highest probability that [RET] had anywhere in an answer. The further the lines are apart, the better a factor can keep requests and other talk asunder.',
+      plot: { title: 'Probability of [RET]', x: 'P([RET])', y: 'percent of lines with at least that', lines: spread({ 'a picture was asked for': probabilities('picture'), 'words were': probabilities('words') }, 1) },
     },
     {
       title: 'Every answer',

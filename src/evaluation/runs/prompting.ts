@@ -10,16 +10,13 @@ import { cell, comparisonTable, recallHead, recallRow } from '../report/cells.ts
 import type { ReportSection } from '../report/page.ts';
 import { evaluateDialogue, loadDialogueSet } from '../tasks/dialogue.ts';
 import { evaluateRetrieval } from '../tasks/retrieval.ts';
-import { contextName, evaluateVist } from '../tasks/vist.ts';
+import { contextInWords, contextName, evaluateVist } from '../tasks/vist.ts';
 import { captionData } from './caption-data.ts';
 import { loadStories } from './stories.ts';
 import type { RunOutcome, RunRequest } from './types.ts';
 
 const factors = [0.25, 0.5, 1, 2, 4, 8] as const;
 const mostCaptions = 5;
-
-/** `5_captions_1_image` -> "5 captions, 1 image". */
-const inWords = (name: string) => name.replace(/_(?=\d)/, ', ').replaceAll('_', ' ');
 
 interface Point {
   /** Captions, pictures, or the factor. */
@@ -46,10 +43,10 @@ export async function runPrompting(engine: Engine, request: RunRequest): Promise
           {
             title,
             text: about,
-            table: { head: recallHead, rows: points.map(({ name, ranks }) => recallRow(inWords(name), recalls(ranks), recallIntervals(ranks, request))) },
+            table: { head: recallHead, rows: points.map(({ name, ranks }) => recallRow(contextInWords(name), recalls(ranks), recallIntervals(ranks, request))) },
             plot: { title: `Recall by ${x}`, x, y: 'recall in percent', lines: (['r1', 'r5', 'r10'] as const).map((key) => ({ name: key.replace('r', 'R@'), points: points.map(({ at, ranks }) => [at, recalls(ranks)[key]] as const) })) },
           },
-          ...(change ? [{ title: `${title}: most against least`, table: comparisonTable(change, [inWords(points[0]!.name), inWords(points.at(-1)!.name)]) }] : []),
+          ...(change ? [{ title: `${title}: most against least`, table: comparisonTable(change, [contextInWords(points[0]!.name), contextInWords(points.at(-1)!.name)]) }] : []),
         ];
   return {
     figures: {

@@ -4,6 +4,7 @@ import { loadCaptions, type LoadedCaptions } from '../data/captions.ts';
 import { required } from '../data/required.ts';
 import { compareRanks } from '../figures.ts';
 import { clipName, comparisonSection, recallHead, recallRow } from '../report/cells.ts';
+import { recallPlot } from '../report/curves.ts';
 import type { ReportSection } from '../report/page.ts';
 import { evaluateRetrieval, type RetrievalResult } from '../tasks/retrieval.ts';
 import { captionData } from './caption-data.ts';
@@ -41,7 +42,7 @@ function retrievalSections({ figures, ranks }: RetrievalResult, { pictures, thum
           : []),
       ],
     },
-    plot: { title: 'Recall against the number of places', x: 'k', y: 'recall@k in percent', lines: [{ name: 'this model', points: curve(ranks[key].ranks, candidates) }, { name: 'chance', points: placesUpTo(candidates).map((k) => [k, (100 * k) / candidates] as const) }] },
+    plot: recallPlot({ 'this model': ranks[key].ranks }, candidates),
   });
   const missed = missing.length === 0 ? '' : ` ${missing.length} pictures are not there or cannot be read; they and their captions are left out.`;
   return [
@@ -59,12 +60,4 @@ function samplePictures(pictures: LoadedCaptions['pictures'], thumbnails: Loaded
     const src = thumbnails.get(id);
     return src ? [{ src, alt: captions[0] ?? id, lines: [id, ...own] }] : [];
   });
-}
-
-function placesUpTo(candidates: number): number[] {
-  return Array.from({ length: Math.min(100, candidates) }, (_, i) => i + 1);
-}
-
-function curve(ranks: readonly number[], candidates: number): (readonly [number, number])[] {
-  return placesUpTo(candidates).map((k) => [k, (100 * ranks.filter((rank) => rank <= k).length) / ranks.length] as const);
 }

@@ -7,8 +7,9 @@ import { required } from '../data/required.ts';
 import { imageIdOf, readVisdial } from '../data/visdial.ts';
 import { compareRanks, compareValues } from '../figures.ts';
 import { cell, clipName, comparisonSection, recallHead, recallRow } from '../report/cells.ts';
+import { recallPlot } from '../report/curves.ts';
 import type { ReportSection } from '../report/page.ts';
-import { type AnswerFigures, evaluateVisdial, type VisdialFigures } from '../tasks/visdial.ts';
+import { type AnswerFigures, evaluateVisdial, type VisdialResult } from '../tasks/visdial.ts';
 import type { Intervals } from '../types.ts';
 import type { RunOutcome, RunRequest } from './types.ts';
 
@@ -27,7 +28,7 @@ export async function runVisdial(engine: Engine, request: RunRequest): Promise<R
   const first = await evaluateVisdial(engine, shown, pooled, { ...request, measureSharing: true });
   const figures = { ...first.figures, missing_images: loaded.missing.length };
   const sections = [
-    ...visdialSections(first.figures, dialogues.length - shown.length),
+    ...visdialSections(first, { answers: Math.max(...shown.flatMap(({ rounds }) => rounds.map(({ candidates }) => candidates.length))), pictures: new Set(shown.map(({ imageId }) => imageId)).size }, dialogues.length - shown.length),
     {
       title: 'Sample dialogues',
       pictures: shown.flatMap(({ imageId, caption, rounds }, i) => {
@@ -48,7 +49,9 @@ export async function runVisdial(engine: Engine, request: RunRequest): Promise<R
   };
 }
 
-function visdialSections({ image_and_text_to_text: answers, text_to_image: pictures, intervals, baselines, sharing, ...counts }: VisdialFigures, skipped: number): ReportSection[] {
+/** @param candidates of a question, and pictures to choose among. @param skipped dialogues */
+function visdialSections({ figures, ranks }: VisdialResult, candidates: { readonly answers: number; readonly pictures: number }, skipped: number): ReportSection[] {
+  const { image_and_text_to_text: answers, text_to_image: pictures, intervals, baselines, sharing, ...counts } = figures;
   const answerRow = (name: string, each: AnswerFigures, own: Intervals = {}) => [name, cell(each.ndcg, own['ndcg']), cell(each.mrr, own['mrr']), cell(each.r1, own['r1']), cell(each.r5, own['r5']), cell(each.r10, own['r10']), cell(each.mean_rank)];
   return [
     {
@@ -61,9 +64,12 @@ function visdialSections({ image_and_text_to_text: answers, text_to_image: pictu
           ...(baselines ? [answerRow('random', baselines.random.image_and_text_to_text), answerRow('TF-IDF with question and history', baselines.tf_idf.image_and_text_to_text)] : []),
           ['the paper: ViLBERT', '11.6', '6.9', '2.6', '7.2', '11.3', '–'],
           ['the paper: CLIP ViT-L/14', '10.9', '8.5', '3.1', '8.7', '15.9', '–'],
+          ['the paper: Flamingo (10.2B)', '52.0', '–', '–', '–', '–', '–'],
+          ['the paper: ESPER', '22.3', '25.7', '14.6', '–', '–', '–'],
           ['the paper: FROMAGe', '16.5', '22.0', '17.6', '20.1', '25.1', '–'],
         ],
       },
+      plot: recallPlot({ 'this model': ranks.image_and_text_to_text.ranks }, candidates.answers),
     },
     {
       title: 'Which picture: text to image',
@@ -77,6 +83,7 @@ function visdialSections({ image_and_text_to_text: answers, text_to_image: pictu
           ['the paper: FROMAGe', '20.8', '44.9', '56.0', '–'],
         ],
       },
+      plot: recallPlot({ 'this model': ranks.text_to_image.ranks }, candidates.pictures),
     },
     ...(sharing ? [{ title: 'What sharing saves', text: `${sharing.candidates} candidates of one question behind their shared picture and dialogue: ${sharing.together_seconds} s; each read from the beginning: ${sharing.alone_seconds} s (${sharing.times_faster} times as long; scores differ by at most ${sharing.largest_difference}).` }] : []),
   ];

@@ -3,8 +3,9 @@ import type { Engine } from '../../engine/types.ts';
 import { required } from '../data/required.ts';
 import { compareRanks } from '../figures.ts';
 import { cell, clipName, comparisonSection, recallHead, recallRow } from '../report/cells.ts';
+import { recallPlot } from '../report/curves.ts';
 import type { ReportSection } from '../report/page.ts';
-import { contextName, evaluateVist, paperContexts, type VistResult } from '../tasks/vist.ts';
+import { contextInWords, contextName, evaluateVist, paperContexts, type VistResult } from '../tasks/vist.ts';
 import { type LoadedStories, loadStories } from './stories.ts';
 import type { RunOutcome, RunRequest } from './types.ts';
 
@@ -30,13 +31,13 @@ export async function runVist(engine: Engine, request: RunRequest): Promise<RunO
   const comparison = Object.fromEntries(Object.entries(first.ranks).map(([name, { all, unseen }]) => [name, { all: compareRanks(all, second.ranks[name]!.all, request), unseen: compareRanks(unseen, second.ranks[name]!.unseen, request) }]));
   return {
     figures: { ...figures, compared: second.figures.contexts, comparison },
-    sections: [...Object.entries(comparison).map(([name, { unseen }]) => comparisonSection(`Second adapter, ${name.replaceAll('_', ' ')}, unseen pictures`, unseen)), ...sections],
+    sections: [...Object.entries(comparison).map(([name, { unseen }]) => comparisonSection(`Second adapter, ${contextInWords(name)}, unseen pictures`, unseen)), ...sections],
   };
 }
 
 function clipRows(baselines: NonNullable<VistResult['figures']['baselines']>, kind: 'all' | 'unseen'): string[][] {
   if (baselines.clip === null) return [recallRow(clipName(baselines), null)];
-  return Object.entries(baselines.clip).map(([name, each]) => recallRow(`${clipName(baselines)}, ${name.replaceAll('_', ' ')}`, each[kind]));
+  return Object.entries(baselines.clip).map(([name, each]) => recallRow(`${clipName(baselines)}, ${contextInWords(name)}`, each[kind]));
 }
 
 function vistSections({ figures, ranks }: VistResult, { stories, thumbnails, facts }: LoadedStories): ReportSection[] {
@@ -47,14 +48,15 @@ function vistSections({ figures, ranks }: VistResult, { stories, thumbnails, fac
     table: {
       head: recallHead,
       rows: [
-        ...Object.entries(figures.contexts).map(([name, each]) => recallRow(`this model, ${name.replaceAll('_', ' ')}`, each[kind], each.intervals[kind])),
-        ...(baselines ? [recallRow('random', baselines.random[kind]), ...Object.entries(baselines.tf_idf).map(([name, each]) => recallRow(`TF-IDF of other stories’ captions, ${name.replaceAll('_', ' ')}`, each[kind])), ...clipRows(baselines, kind)] : []),
+        ...Object.entries(figures.contexts).map(([name, each]) => recallRow(`this model, ${contextInWords(name)}`, each[kind], each.intervals[kind])),
+        ...(baselines ? [recallRow('random', baselines.random[kind]), ...Object.entries(baselines.tf_idf).map(([name, each]) => recallRow(`TF-IDF of other stories’ captions, ${contextInWords(name)}`, each[kind])), ...clipRows(baselines, kind)] : []),
       ],
     },
+    plot: recallPlot(Object.fromEntries(Object.entries(ranks).map(([name, each]) => [contextInWords(name), each[kind].ranks])), figures.n_images),
   });
   const last = contextName(paperContexts[2]!);
   return [
-    { title: 'Contextual retrieval', text: `${figures.n_stories} stories ask for their last picture among ${figures.n_images}; ${facts.skipped_stories} stories were skipped, ${facts.missing_images} pictures are missing. In brackets the 95 % interval. Of equal scores the right one is counted last.` },
+    { title: 'Contextual retrieval', text: `${figures.n_stories} stories ask for their last picture among ${figures.n_images}; stories skipped: ${facts.skipped_stories}, pictures missing: ${facts.missing_images}. In brackets the 95 % interval. Of equal scores the right one is counted last.` },
     table('all'),
     table('unseen'),
     { title: 'The paper’s figures, for comparison', table: { head: ['', 'R@1', 'R@5', 'R@10'], rows: paper.map(([name, ...values]) => [name, ...values.map((value) => cell(value))]) } },

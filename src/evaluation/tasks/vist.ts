@@ -52,6 +52,11 @@ export function contextName({ captions, images }: StoryContext): string {
   return `${captions}_caption${captions === 1 ? '' : 's'}${images === 0 ? '' : `_${images}_image${images === 1 ? '' : 's'}`}`;
 }
 
+/** `5_captions_1_image` -> "5 captions, 1 image". */
+export function contextInWords(name: string): string {
+  return name.replace(/_(?=\d)/, ', ').replaceAll('_', ' ');
+}
+
 /**
  * @param stories each with all of its pictures in `pooled`; other stories must be left out before
  * @param pooled `[visionHiddenSize]` by picture id
@@ -66,7 +71,7 @@ export async function evaluateVist(engine: Engine, stories: readonly Story[], po
   const ranks: Record<string, AllAndUnseen<Ranks>> = {};
   for (const context of contexts) {
     const prompts = stories.map((story) => storyPrompt(story, context, pooled, info, options.query?.style));
-    const texts = await embedKeyed(engine, prompts, `reading stories, ${contextName(context).replaceAll('_', ' ')}`, options);
+    const texts = await embedKeyed(engine, prompts, `reading stories, ${contextInWords(contextName(context))}`, options);
     ranks[contextName(context)] = await rank(byProduct(texts, images));
   }
   const figures: VistFigures = {
