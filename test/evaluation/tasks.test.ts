@@ -1,5 +1,5 @@
 // Every task on data in its own layout, through an engine whose answers can be worked out on paper.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -67,6 +67,27 @@ describe('retrieval', () => {
     expect(loaded.pictures.map(({ id }) => id)).toEqual(['red.png', 'blue.png']);
     await expect(loadCaptions(colourEngine(), { ...data, images: photos }, {})).rejects.toMatchObject({ code: 'EVALUATION_DATA' });
     await expect(loadCaptions(colourEngine(), { data: fixture('captions.tsv') }, {})).rejects.toMatchObject({ code: 'EVALUATION_DATA' });
+  });
+
+  test('pictures come from a list of addresses; where none can be had the first reason is told', async () => {
+    const list = join(folder, 'list.tsv');
+    writeFileSync(list, ['name\taddress', ...['red', 'green', 'blue', 'gone'].map((name) => `${name}.png\thttp://pictures.test/${name}.png`)].join('\n'));
+    const fetchPicture = async (url: string) => readFileSync(join(squares, url.slice(url.lastIndexOf('/'))));
+    const { pictures, missing } = await loadCaptions(colourEngine(), { data: fixture('captions.tsv'), images: list, fetchPicture }, {});
+    expect([pictures.map(({ id }) => id), missing]).toEqual([['red.png', 'green.png', 'blue.png'], ['yellow.png']]);
+    const refuse = () => Promise.reject(new Error('the host is not public'));
+    await expect(loadCaptions(colourEngine(), { data: fixture('captions.tsv'), images: list, fetchPicture: refuse }, {})).rejects.toMatchObject({ code: 'EVALUATION_DATA', why: expect.stringContaining('"red.png" cannot be had: the host is not public') });
+    writeFileSync(list, 'red.png\tno address\nblue.png\tnone either\n');
+    await expect(loadCaptions(colourEngine(), { data: fixture('captions.tsv'), images: list, fetchPicture }, {})).rejects.toMatchObject({ code: 'EVALUATION_DATA', what: expect.stringContaining('line 2') });
+  });
+
+  test('captions of white space ask for nothing: they are left out and counted', async () => {
+    const file = join(folder, 'blank.tsv');
+    writeFileSync(file, 'caption\timage\n \tred.png\na red square\tred.png\n\tgreen.png\n');
+    const { pictures, empty } = await loadCaptions(colourEngine(), { data: file, images: squares }, {});
+    expect([pictures.map(({ id, captions }) => [id, captions]), empty]).toEqual([[['red.png', ['a red square']]], 2]);
+    writeFileSync(file, 'caption\timage\n \tred.png\n');
+    await expect(loadCaptions(colourEngine(), { data: file, images: squares }, {})).rejects.toMatchObject({ code: 'EVALUATION_DATA', what: expect.stringContaining('no captions') });
   });
 
   test('a worse adapter is told from a better one', async () => {

@@ -36,13 +36,13 @@ export interface EvaluateFlags extends Record<string, unknown> {
 export async function evaluate(task: EvaluationTask, flags: EvaluateFlags): Promise<void> {
   const config = configuration(flags);
   const signal = interruptSignal();
-  const whole = (name: string, text: string | undefined) => (text === undefined ? undefined : wholeNumber(name, text));
+  const first = (name: string, text: string | undefined) => (text === undefined ? undefined : wholeNumber(name, text, 1));
   if (flags.query !== undefined && !flags.query.includes('{}')) throw new FromageError({ code: 'CLI_OPTION', what: '--query has no {}', todo: 'put {} where the caption stands: "Find a photo of {}"' });
   const optional = {
     data: place(flags.data),
     images: place(flags.images),
-    limit: whole('--limit', flags.limit),
-    captions: whole('--captions', flags.captions),
+    limit: first('--limit', flags.limit),
+    captions: first('--captions', flags.captions),
     question: flags.question,
     dense: place(flags.dense),
     retScaleFactor: flags.retScale === undefined ? undefined : number('--ret-scale', flags.retScale),
@@ -60,7 +60,7 @@ export async function evaluate(task: EvaluationTask, flags: EvaluateFlags): Prom
       ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) as { readonly [K in keyof typeof optional]?: NonNullable<(typeof optional)[K]> }),
       ...(second === null ? {} : { compare: second }),
       query: { ...(flags.queryStyle === undefined ? {} : { style: flags.queryStyle }), ...(flags.query === undefined ? {} : { template: flags.query }) },
-      samples: Math.max(1, wholeNumber('--samples', flags.samples)),
+      samples: wholeNumber('--samples', flags.samples, 1),
       seed: wholeNumber('--seed', flags.seed),
       cacheDir: cacheFolder(config),
       identity: identityOf(config),
@@ -106,9 +106,9 @@ function place(path: string | undefined): string | undefined {
   return path === undefined ? undefined : resolve(path);
 }
 
-function wholeNumber(name: string, text: string): number {
+function wholeNumber(name: string, text: string, least = 0): number {
   const value = number(name, text);
-  if (!Number.isInteger(value) || value < 0) throw new FromageError({ code: 'CLI_OPTION', what: `${name} ${text} is not a whole number` });
+  if (!Number.isSafeInteger(value) || value < least) throw new FromageError({ code: 'CLI_OPTION', what: `${name} ${text} is not a whole number of at least ${least}` });
   return value;
 }
 

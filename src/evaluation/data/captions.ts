@@ -22,18 +22,25 @@ export interface LoadedCaptions {
   readonly pictures: readonly CaptionedPicture[];
   readonly thumbnails: ReadonlyMap<string, string>;
   readonly missing: readonly string[];
+  /** Lines whose caption is nothing but white space: they ask for nothing and are left out. */
+  readonly empty: number;
 }
 
 /** Pictures with their captions; those that are not there are left out with their captions. */
 export async function loadCaptions(engine: Engine, request: CaptionData, options: EvaluationOptions): Promise<LoadedCaptions> {
   const captionsOf = new Map<string, string[]>();
   const limit = request.limit ?? Number.POSITIVE_INFINITY;
+  let empty = 0;
   for await (const { caption, image } of readTsv(request.data)) {
+    if (caption.trim() === '') {
+      empty++;
+      continue;
+    }
     const own = captionsOf.get(image);
     if (own) own.push(caption);
     else if (captionsOf.size < limit) captionsOf.set(image, [caption]);
   }
-  if (captionsOf.size === 0) throw new FromageError({ code: 'EVALUATION_DATA', what: `${request.data} has no rows`, todo: 'give lines of caption<TAB>image' });
+  if (captionsOf.size === 0) throw new FromageError({ code: 'EVALUATION_DATA', what: `${request.data} has no captions`, todo: 'give lines of caption<TAB>image' });
   const ids = new Set(captionsOf.keys());
   const samples = chooseSamples([...ids], request.sampleCount ?? 12, options.seed ?? 1);
   const { images, fetchPicture } = request;
@@ -42,7 +49,7 @@ export async function loadCaptions(engine: Engine, request: CaptionData, options
     const pooled = loaded.pooled.get(id);
     return pooled ? [{ id, image: { pooled }, captions: captions.slice(0, request.captions) }] : [];
   });
-  return { pictures, thumbnails: loaded.thumbnails, missing: loaded.missing };
+  return { pictures, thumbnails: loaded.thumbnails, missing: loaded.missing, empty };
 }
 
 export function chooseSamples(ids: readonly string[], count: number, seed: number): Set<string> {

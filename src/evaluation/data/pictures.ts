@@ -54,13 +54,17 @@ export async function loadPictures(engine: Engine, request: PictureRequest, opti
   const pooled = new Map<string, Float32Array>();
   const thumbnails = new Map<string, string>();
   const seen = new Set<string>();
+  let firstFailure: string | null = null;
+  const onFailure = (id: string, error: unknown): void => {
+    firstFailure ??= `${JSON.stringify(id)} cannot be had: ${error instanceof Error ? error.message : String(error)}`;
+  };
   const report = () => options.onProgress?.({ stage: 'reading the pictures', unit: 'pictures', done: seen.size, total: ids.size });
   try {
     let batch: Found[] = [];
     report();
     const flush = async (): Promise<void> => {
       options.signal?.throwIfAborted();
-      for (const [id, { features, thumbnail }] of await encodeBatch(engine, batch, cache, samples)) {
+      for (const [id, { features, thumbnail }] of await encodeBatch(engine, batch, { cache, samples, onFailure })) {
         if (features) pooled.set(id, features);
         if (thumbnail) thumbnails.set(id, thumbnail);
       }
@@ -78,11 +82,18 @@ export async function loadPictures(engine: Engine, request: PictureRequest, opti
   } finally {
     cache.close();
   }
-  if (pooled.size === 0) throw new FromageError({ code: 'EVALUATION_DATA', what: `none of the ${ids.size} pictures of the data is there`, why: `the first one is called ${JSON.stringify([...ids][0] ?? '')}`, todo: 'name the folder, archive or list that holds them in --images' });
+  if (pooled.size === 0) throw new FromageError({ code: 'EVALUATION_DATA', what: `none of the ${ids.size} pictures of the data is there`, why: firstFailure ?? `the first one is called ${JSON.stringify([...ids][0] ?? '')}`, todo: 'name the folder, archive or list that holds them in --images' });
   return { pooled, thumbnails, missing: [...ids].filter((id) => !pooled.has(id)) };
 }
 
-async function encodeBatch(engine: Engine, batch: readonly Found[], cache: VectorCache, samples: ReadonlySet<string>): Promise<Map<string, { features?: Float32Array; thumbnail?: string }>> {
+interface Encoding {
+  readonly cache: VectorCache;
+  readonly samples: ReadonlySet<string>;
+  /** Told of each picture that cannot be loaded or decoded. */
+  readonly onFailure: (id: string, error: unknown) => void;
+}
+
+async function encodeBatch(engine: Engine, batch: readonly Found[], { cache, samples, onFailure }: Encoding): Promise<Map<string, { features?: Float32Array; thumbnail?: string }>> {
   const results = new Map<string, { features?: Float32Array; thumbnail?: string }>();
   const fresh: { readonly id: string; readonly bytes: Uint8Array; readonly address: string | undefined }[] = [];
   await Promise.all(
@@ -92,8 +103,8 @@ async function encodeBatch(engine: Engine, batch: readonly Found[], cache: Vecto
         results.set(id, { features: fetched });
         return;
       }
-      const bytes = await load().catch(() => null);
-      if (bytes === null) return;
+      const bytes = await load().catch((error: unknown) => onFailure(id, error));
+      if (bytes === undefined) return;
       const result: { features?: Float32Array; thumbnail?: string } = {};
       results.set(id, result);
       if (samples.has(id)) {
@@ -108,7 +119,7 @@ async function encodeBatch(engine: Engine, batch: readonly Found[], cache: Vecto
   const encoded = await engine.encodeImages(fresh.map(({ bytes }) => bytes));
   fresh.forEach(({ id, bytes, address }, i) => {
     const features = encoded[i];
-    if (!(features instanceof Float32Array)) return;
+    if (!(features instanceof Float32Array)) return onFailure(id, features);
     cache.set(bytes, features);
     if (address !== undefined) cache.set(`address ${address}`, features);
     results.get(id)!.features = features;

@@ -13,7 +13,7 @@ import type { RunOutcome, RunRequest } from './types.ts';
 export async function runRetrieval(engine: Engine, request: RunRequest): Promise<RunOutcome> {
   const data = await loadCaptions(engine, captionData({ ...request, data: required(request.data) }), request);
   const first = await evaluateRetrieval(engine, data.pictures, request);
-  const figures = { ...first.figures, missing_images: data.missing.length };
+  const figures = { ...first.figures, missing_images: data.missing.length, empty_captions: data.empty };
   const sections = retrievalSections(first, data);
   if (request.compare === undefined) return { figures, sections };
   const second = await evaluateRetrieval(engine, data.pictures, { ...request, adapter: request.compare, noBaselines: true });
