@@ -10,7 +10,7 @@ export function registerTrainingCommands(program: Command): void {
     .option('--config <json>', 'settings from a file, such as a run’s config.json: above the recipe, below the options. Its data may be weighted')
     .option('--data <tsv...>', 'captions (caption<TAB>image), one file or several')
     .option('--images <place...>', 'folder or tar archive of the pictures, one for each file')
-    .option('--talk <jsonl...>', 'ordinary talk: lines of {"user", "assistant"}')
+    .option('--talk <jsonl...>', 'ordinary talk: lines of {"user", "assistant", "before"?}')
     .option('--json', 'only JSON lines on standard output');
   for (const { flag, description, fallback } of trainSettings()) train.option(`--${flag} <value>`, `${description}${fallback === null ? '' : ` [${fallback}]`}`);
   train.action(async (_options, command: Command) => (await import('./commands/train.ts')).trainCommand(command));

@@ -11,7 +11,8 @@ export interface DataFacts {
 }
 
 export function describeData({ data, validation, dataTerms }: TrainConfig): DataFacts {
-  const sources = data.map((source) => ({ ...source, ...('tsv' in source ? { tsv: basename(source.tsv) } : {}), ...('names' in source ? { names: basename(source.names) } : {}), ...('images' in source ? { images: basename(source.images) } : {}), ...('file' in source ? { file: basename(source.file) } : {}) }));
+  const places = new Set(['tsv', 'names', 'images', 'file']);
+  const sources = data.map((source) => Object.fromEntries(Object.entries(source).flatMap(([key, value]) => (value === undefined ? [] : [[key, places.has(key) ? basename(String(value)) : value]]))));
   return { sources, heldOut: validation.tsv === undefined ? 'pictures of the training data, held out' : basename(validation.tsv), terms: dataTerms ?? null };
 }
 

@@ -4,6 +4,7 @@ import { layOutPrompt, type LayoutOptions } from '../model/index.ts';
 import type { PromptSegment } from '../model/types.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { FromageError } from '../errors.ts';
+import type { TalkExample } from './examples.ts';
 import { type CaptionSequence, pictureSlot, type TextSequence } from './sequences.ts';
 
 export const defaultQuestions: readonly string[] = [
@@ -40,14 +41,19 @@ export function chatRequest(form: ChatForm, request: string, picture: Float32Arr
   return { kind: 'text', tokenIds: prompt, labelAt: [prompt.length - 1], labels: [retTokenId], picture, pictureKey };
 }
 
-/** Words answered by words. */
-export function chatTalk(form: ChatForm, user: string, assistant: string): TextSequence {
-  return { kind: 'text', ...answered(form, layOut(form, [{ type: 'text', text: user }]), assistant), picture: null, pictureKey: null };
+/** Words answered by words, or by a [RET] whose picture is not named. */
+export function chatTalk(form: ChatForm, { before = [], user, assistant }: Omit<TalkExample, 'kind'>): TextSequence {
+  const { retTokenId } = form.tokenizer;
+  const prompt = layOut(form, [{ type: 'text', text: user }], before);
+  const sequence = assistant === '[RET]' && retTokenId !== null ? { tokenIds: prompt, labelAt: [prompt.length - 1], labels: [retTokenId] } : answered(form, prompt, assistant);
+  return { kind: 'text', ...sequence, picture: null, pictureKey: null };
 }
 
-function layOut({ tokenizer, visualTokens, chatTemplate }: ChatForm, parts: readonly PromptSegment[]): number[] {
+/** @param before texts of the turns before, the user's first */
+function layOut({ tokenizer, visualTokens, chatTemplate }: ChatForm, parts: readonly PromptSegment[], before: readonly string[] = []): number[] {
   const options: LayoutOptions = { tokenizer, visualTokens, maxPositions: Number.MAX_SAFE_INTEGER, style: 'chat', ...(chatTemplate === null ? {} : { chatTemplate }) };
-  return layOutPrompt({ kind: 'turns', turns: [{ role: 'user', parts }] }, options).tokenIds.map((id) => (id < 0 ? pictureSlot : id));
+  const earlier = before.map((text, i) => ({ role: i % 2 === 0 ? ('user' as const) : ('assistant' as const), parts: [{ type: 'text' as const, text }] }));
+  return layOutPrompt({ kind: 'turns', turns: [...earlier, { role: 'user', parts }] }, options).tokenIds.map((id) => (id < 0 ? pictureSlot : id));
 }
 
 function answered({ tokenizer, endTokenId, maxLength }: ChatForm, prompt: readonly number[], answer: string): { tokenIds: number[]; labelAt: number[]; labels: number[] } {

@@ -27,8 +27,10 @@ const namedSource = z.strictObject({
 });
 const talkSource = z.strictObject({
   kind: z.literal('talk'),
-  /** JSON lines: {"user", "assistant"}. */
+  /** JSON lines: {"user", "assistant", "before"?}. */
   file: z.string(),
+  /** What `{}` in a line stands for: JSON as of `named`. */
+  names: z.string().optional(),
   weight: z.number().positive().default(1),
 });
 export const dataSourceSchema = z.discriminatedUnion('kind', [captionsSource, namedSource, talkSource]);

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { FromageError } from '../errors.ts';
 import { readTsv } from '../formats/index.ts';
 import type { DataSource } from './config.ts';
+import { createRandom } from './random.ts';
 
 /** A picture by the name that its source gives it. */
 export interface PictureName {
@@ -32,7 +33,10 @@ export interface PairExample {
 
 export interface TalkExample {
   readonly kind: 'talk';
+  /** What was said before, in turns: the user's, the assistant's, and so on. */
+  readonly before?: readonly string[];
   readonly user: string;
+  /** `[RET]` alone asks for a picture without saying which. */
   readonly assistant: string;
 }
 
@@ -48,7 +52,9 @@ export interface ExampleSource {
 }
 
 const namesSchema = z.array(z.looseObject({ file: z.string(), name: z.string(), keywords: z.array(z.string()).default([]) }));
-const talkSchema = z.strictObject({ user: z.string().min(1), assistant: z.string().min(1) });
+const talkSchema = z.strictObject({ before: z.array(z.string().min(1)).refine(({ length }) => length % 2 === 0, 'must end with the assistant').optional(), user: z.string().min(1), assistant: z.string().min(1) });
+/** Names that are put into a line of talk with `{}`. */
+const namesInLine = 12;
 
 /** @throws FromageError `TRAINING_DATA`, and the readers' own */
 export async function readSource(source: DataSource): Promise<ExampleSource> {
@@ -74,21 +80,34 @@ async function readExamples(source: DataSource): Promise<TrainingExample[]> {
       for await (const { caption, image } of readTsv(source.tsv)) pairs.push({ kind: 'pair', caption, isName: false, picture: { images: source.images, name: image } });
       return pairs;
     }
-    case 'named': {
-      const parsed = namesSchema.safeParse(readJson(source.names));
-      if (!parsed.success) throw new FromageError({ code: 'TRAINING_DATA', what: `${source.names} is not a list of {"file", "name"}`, why: z.prettifyError(parsed.error).slice(0, 200) });
+    case 'named':
       // A picture is asked for by its name as often as by all its keywords together.
-      return parsed.data.flatMap(({ file, name, keywords }) => [name, ...keywords.slice(1).map(() => name), ...keywords].map((caption): TrainingExample => ({ kind: 'pair', caption, isName: true, picture: { images: source.images, name: file } })));
-    }
-    case 'talk': {
-      const lines = (await readText(source.file)).split('\n').filter((line) => line.trim() !== '');
-      return lines.map((line, i) => {
-        const parsed = talkSchema.safeParse(parseJson(line, `line ${i + 1} of ${source.file}`));
-        if (!parsed.success) throw new FromageError({ code: 'TRAINING_DATA', what: `line ${i + 1} of ${source.file} is not {"user", "assistant"}` });
-        return { kind: 'talk', ...parsed.data };
-      });
-    }
+      return readNames(source.names).flatMap(({ file, name, keywords }) => [name, ...keywords.slice(1).map(() => name), ...keywords].map((caption): TrainingExample => ({ kind: 'pair', caption, isName: true, picture: { images: source.images, name: file } })));
+    case 'talk':
+      return readTalk(source);
   }
+}
+
+/** Lines with `{}` become several, with another name in each: the same names in every run. */
+async function readTalk({ file, names: namesFile }: Extract<DataSource, { kind: 'talk' }>): Promise<TrainingExample[]> {
+  const names = namesFile === undefined ? [] : readNames(namesFile).map(({ name }) => name);
+  const lines = (await readText(file)).split('\n').filter((line) => line.trim() !== '');
+  return lines.flatMap((line, i): TrainingExample[] => {
+    const parsed = talkSchema.safeParse(parseJson(line, `line ${i + 1} of ${file}`));
+    if (!parsed.success) throw new FromageError({ code: 'TRAINING_DATA', what: `line ${i + 1} of ${file} is not {"user", "assistant", "before"?}`, why: z.prettifyError(parsed.error).slice(0, 200) });
+    const { before, user, assistant } = parsed.data;
+    if (names.length === 0 || ![...(before ?? []), user].some((text) => text.includes('{}'))) return [{ kind: 'talk', ...(before ? { before } : {}), user, assistant }];
+    return createRandom(i, 'names').shuffled(names).slice(0, namesInLine).map((name) => {
+      const filled = (text: string) => text.replaceAll('{}', () => name);
+      return { kind: 'talk', ...(before ? { before: before.map(filled) } : {}), user: filled(user), assistant: filled(assistant) };
+    });
+  });
+}
+
+function readNames(file: string): z.output<typeof namesSchema> {
+  const parsed = namesSchema.safeParse(readJson(file));
+  if (!parsed.success) throw new FromageError({ code: 'TRAINING_DATA', what: `${file} is not a list of {"file", "name"}`, why: z.prettifyError(parsed.error).slice(0, 200) });
+  return parsed.data;
 }
 
 function fileOf(source: DataSource): string {

@@ -53,7 +53,7 @@ export function createPromptForm(config: Pick<TrainConfig, 'form' | 'questions' 
     return { ...text, ...(rejected.length > 0 ? { rejected } : {}), ...(example.unlikely ? { unlikely: true } : {}) };
   };
   const pick = (list: readonly string[], random: Random) => list[random.integer(list.length)]!;
-  const talk = ({ user, assistant }: TalkExample) => (config.form === 'chat' ? chatTalk(chat, user, assistant) : plainTalk(tokenizer, user, assistant, config.maxLength));
+  const talk = (example: TalkExample) => (config.form === 'chat' ? chatTalk(chat, example) : plainTalk(tokenizer, example, config.maxLength));
 
   return {
     batch({ captions, texts }, random) {
@@ -74,9 +74,11 @@ function plainRequest(tokenizer: Tokenizer, request: string, picture: Float32Arr
   return { kind: 'text', tokenIds: [...tokenIds], labelAt: tokenizer.retTokenId === null ? [] : [tokenIds.length - 1], labels: tokenizer.retTokenId === null ? [] : [tokenizer.retTokenId], picture, pictureKey: key };
 }
 
-/** Question and answer as the authors' demo writes them. */
-function plainTalk(tokenizer: Tokenizer, user: string, assistant: string, maxLength: number): TextSequence {
-  const prompt = tokenizer.encode(`Q: ${user}\nA:`, { trusted: false, begin: true });
-  const answer = tokenizer.encode(` ${assistant}\n`, { trusted: false }).slice(0, maxLength);
+/** Questions and answers as the authors' demo writes them. */
+function plainTalk(tokenizer: Tokenizer, { before = [], user, assistant }: TalkExample, maxLength: number): TextSequence {
+  const written = [...before, user].map((text, i) => (i % 2 === 0 ? `Q: ${text}\nA:` : ` ${text}\n`)).join('');
+  const prompt = tokenizer.encode(written, { trusted: false, begin: true });
+  const { retTokenId } = tokenizer;
+  const answer = assistant === '[RET]' && retTokenId !== null ? [retTokenId] : tokenizer.encode(` ${assistant}\n`, { trusted: false }).slice(0, maxLength);
   return { kind: 'text', tokenIds: [...prompt, ...answer.slice(0, -1)], labelAt: answer.map((_, i) => prompt.length - 1 + i), labels: answer, picture: null, pictureKey: null };
 }
