@@ -147,8 +147,11 @@ export class DiscordPlatform implements ChatPlatform {
     const channel = place.native.channel ?? '';
     if ((this.#noTyping.get(channel) ?? 0) > Date.now() || this.#isBusy()) return;
     this.#count();
+    // One at a time: before the refusal of one is known, another would be refused too.
+    this.#noTyping.set(channel, Number.POSITIVE_INFINITY);
     try {
       await this.#call('typing', () => this.#options.rest.post(Routes.channelTyping(channel)));
+      this.#noTyping.delete(channel);
     } catch (error) {
       this.#noTyping.set(channel, Date.now() + 600_000);
       if (this.#noTyping.size > 10_000) this.#noTyping.clear();
