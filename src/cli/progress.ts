@@ -10,6 +10,8 @@ export interface Progress {
 const silent: Progress = { update() {}, end() {} };
 /** Without a terminal, a line at most this often. */
 const lineEveryMs = 10_000;
+/** Seconds; a rate over less would be noise. */
+const shortestMeasure = 0.1;
 
 /** @param unit what is counted, in the plural: `pictures` */
 export function createProgress(title: string, unit: string, quiet = false): Progress {
@@ -17,13 +19,17 @@ export function createProgress(title: string, unit: string, quiet = false): Prog
   const began = performance.now();
   const rate = (done: number) => (done / Math.max(0.001, (performance.now() - began) / 1000)).toFixed(1);
   if (!process.stderr.isTTY) {
-    let last = 0;
+    let last = { at: began, done: 0 };
     return {
       update(done, total) {
-        if (done < total && performance.now() - last < lineEveryMs) return;
-        last = performance.now();
-        const left = done === 0 ? null : ((total - done) / done) * ((performance.now() - began) / 1000);
-        process.stderr.write(`${title}: ${done} of ${total} ${unit}, ${rate(done)} a second${left === null || done === total ? '' : `, ${Math.ceil(left)} s to go`}\n`);
+        const now = performance.now();
+        if (done < total && now - last.at < lineEveryMs) return;
+        // Since the last line: what was kept from an earlier run passes at once and says nothing of the rest.
+        const seconds = (now - last.at) / 1000;
+        const speed = (done - last.done) / seconds;
+        last = { at: now, done };
+        const told = seconds < shortestMeasure || speed === 0 ? '' : `, ${speed.toFixed(1)} a second${done === total ? '' : `, ${Math.ceil((total - done) / speed)} s to go`}`;
+        process.stderr.write(`${title}: ${done} of ${total} ${unit}${told}\n`);
       },
       end() {},
     };
