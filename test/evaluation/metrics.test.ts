@@ -30,6 +30,12 @@ describe('ranks', () => {
     expect(rankAmong([0.1, Number.NEGATIVE_INFINITY], [0])).toBe(1);
   });
 
+  test('a single candidate is first whatever its score, and several right ones of one score wait for the wrong ones', () => {
+    expect([rankAmong([0.3], [0]), rankAmong([Number.NaN], [0]), medianRank([1])]).toEqual([1, 1, 1]);
+    expect([ndcg([0.3], [1]), ndcg([0.3], [0])]).toEqual([1, 0]);
+    expect(rankAmong([1, 1, 1, 1], [0, 1])).toBe(3);
+  });
+
   test('recall, median and mean reciprocal rank of ranks 1, 2, 5, 10', () => {
     const ranks = [5, 1, 10, 2];
     expect([1, 5, 10].map((k) => recallAtK(ranks, k))).toEqual([0.25, 0.75, 1]);
@@ -101,6 +107,18 @@ describe('captions', () => {
     // Precision 2/2, recall 2/4, beta 1.2.
     expect(rougeL(words('a dog'), [words('a big dog runs')])).toBeCloseTo((2.44 * 1 * 0.5) / (0.5 + 1.44), 12);
     expect(rougeL([], [words('a')])).toBe(0);
+  });
+
+  test('a caption without words counts as nothing, and in a set its missing length counts', () => {
+    expect(bleu([bleuCounts([], [words('a dog')])])).toEqual([0, 0, 0, 0]);
+    // Both words and the one pair of the second are right; 2 words stand against 2 + 2.
+    const [one, two, three] = bleu([bleuCounts([], [words('a dog')]), bleuCounts(words('a cat'), [words('a cat')])]);
+    expect([one, two, three]).toEqual([expect.closeTo(Math.exp(-1), 12), expect.closeTo(Math.exp(-1), 12), 0]);
+    // One word alone: 1 for words, nothing for longer pieces: 10 / 4.
+    expect(ciderD([[], words('cat')], [[words('dog')], [words('cat')]])).toEqual([0, expect.closeTo(2.5, 12)]);
+    // Of a single picture every word stands in every picture: nothing tells.
+    expect(ciderD([words('a dog')], [[words('a dog')]])).toEqual([0]);
+    expect([rougeL([], [[]]), rougeL(words('a'), [[]])]).toEqual([0, 0]);
   });
 
   test('CIDEr-D of three words worked out by hand', () => {
