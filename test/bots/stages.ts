@@ -115,16 +115,13 @@ export async function openTelegram(options: StageOptions = {}): Promise<Stage & 
     },
     forge: (room, id, person, data) => void world.click(find(room, id), userOf(person), data),
     react: (room, id, person, emoji) => world.react(find(room, id), userOf(person), emoji),
-    said: (room) => world.said(chatOf(room)).map((message) => ({
+    said: (room, edits = successfulEdits(fake)) => world.said(chatOf(room)).map((message) => ({
       id: String(message.message_id),
       text: message.text ?? message.caption ?? '',
       pictures: message.photo ? [{ alt: message.caption ?? '' }] : [],
       buttons: message.reply_markup?.inline_keyboard.flat().map(({ callback_data: data = '' }) => data) ?? [],
       replyTo: message.reply_to_message === undefined ? null : String(message.reply_to_message.message_id),
-      // Counted only when it is asked for: it looks at every call that there was.
-      get changes() {
-        return fake.calls.filter(({ method, payload, status }) => method === 'editMessageText' && payload.message_id === message.message_id && status === 200).length;
-      },
+      changes: edits.get(message.message_id) ?? 0,
     })),
     acknowledgements: () => clicks.flatMap((id) => { const click = world.clicks.get(id); return click?.answered ? [click.text ?? ''] : []; }),
     violations: () => fake.violations,
@@ -213,4 +210,13 @@ export async function openDiscord(options: StageOptions & { readonly messageCont
       if (!options.bench) await bench.close();
     },
   };
+}
+
+/** How often each message was edited, by id. */
+function successfulEdits(fake: FakeTelegram): ReadonlyMap<unknown, number> {
+  const edits = new Map<unknown, number>();
+  for (const { method, payload, status } of fake.calls) {
+    if (method === 'editMessageText' && status === 200) edits.set(payload.message_id, (edits.get(payload.message_id) ?? 0) + 1);
+  }
+  return edits;
 }

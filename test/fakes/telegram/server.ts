@@ -14,7 +14,8 @@ export interface Fault {
   readonly parameters?: Json;
   /** Does what was asked before it fails. */
   readonly afterEffect?: boolean;
-  readonly delayMs?: number;
+  /** Carried out only then. */
+  readonly held?: Promise<void>;
   readonly times?: number;
 }
 
@@ -105,7 +106,7 @@ export class FakeTelegram {
     const call: Call = { method, payload, files: [...files.keys()], at: Date.now(), status: 200 };
     this.calls.push(call);
     const fault = this.#takeFault(method);
-    if (fault?.delayMs) await new Promise((resolve) => setTimeout(resolve, fault.delayMs));
+    await fault?.held;
     try {
       this.#checkCall(method, payload, files);
       if (fault && fault.status !== 200 && !fault.afterEffect) throw new Refusal(fault.status, fault.description ?? 'made to fail', fault.parameters);
