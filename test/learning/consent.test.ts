@@ -94,7 +94,7 @@ test('from Discord no message text ever enters; votes and captions only behind t
   expect(textOf((await snapshot({ discord: { votes: true, captions: true } })).rows)).not.toContain('zq-discord');
 });
 
-test('one example per person and answer; a person weighs at most the bound; 🔁 and corrections reject', async () => {
+test('one example per person and answer; a person weighs at most the bound; corrections reject', async () => {
   const person = await world.person(105);
   const { votes } = world.store;
   const [cat, a, b] = world.pictures as [string, string, string];
@@ -118,6 +118,21 @@ test('one example per person and answer; a person weighs at most the bound; 🔁
   const known = new Set(world.pictures.map((id) => `gallery ${id}`));
   const examples = trainingSources(lessonsOf(rows.map((row) => ({ ...row, split: 'train' }))), known, 0).flatMap((source) => source.examples);
   expect(examples).toContainEqual(expect.objectContaining({ request: 'zq show me my cat', rejected: [{ images: '', name: `gallery ${a}` }, { images: '', name: `gallery ${b}` }] }));
+});
+
+test('of an answer that 🔁 replaced its pictures are rejected once the new one is approved', async () => {
+  const person = await world.person(110);
+  const { conversations, votes } = world.store;
+  const [cat, a] = world.pictures as [string, string];
+  const first = await person.ask('zq again my cat', [a]);
+  const { questionTurnId, conversationId } = (await conversations.answer(first))!;
+  const second = await conversations.saveAnswer({ conversationId, questionTurnId: questionTurnId!, parts: [{ type: 'text', text: 'Here.' }], seed: 2, options: {}, adapter: 'a', model: 'm', retProbability: 1, endReason: 'stop', rets: [], shown: [{ pictureId: cat, ret: 0, score: 1 }] });
+  const lesson = async () => of((await snapshot()).rows, second.id).filter(({ kind }) => kind !== 'question');
+  expect(await lesson()).toEqual([]);
+  await votes.set(second.id, person.user.id, 'up');
+  expect(await lesson()).toMatchObject([{ kind: 'positive', pictureId: cat, extra: { rejected: [a] } }]);
+  await votes.set(second.id, person.user.id, 'down');
+  expect(await lesson()).toMatchObject([{ kind: 'negative', pictureId: cat, extra: null }]);
 });
 
 test('where nothing was asked in words no words are made up: votes on /similar count and teach nothing', async () => {

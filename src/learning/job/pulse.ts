@@ -26,7 +26,10 @@ export class Pulse {
   #latest: (JobProgress & { readonly runId?: string }) | undefined;
   #runId: string | undefined;
   #told = 0;
-  ended: Cancelled | Lost | null = null;
+  #permitted: () => Promise<void> = async () => {};
+  #asked = Number.NEGATIVE_INFINITY;
+  /** Why the job must end now: it was cancelled, another worker has it, or it may not go on. */
+  ended: Error | null = null;
 
   constructor(claim: ClaimedJob, options: PulseOptions, onEnd: () => void) {
     this.#claim = claim;
@@ -50,8 +53,14 @@ export class Pulse {
     this.#options.onChange(this.#claim.id);
   }
 
-  /** @throws when the job was cancelled or another worker has it */
+  /** From now on the job ends when this throws; it is asked once a lease, and at every `check`. */
+  guard(permitted: () => Promise<void>): void {
+    this.#permitted = permitted;
+  }
+
+  /** @throws when the job was cancelled, another worker has it, or it may not go on */
   async check(): Promise<void> {
+    this.#asked = Number.NEGATIVE_INFINITY;
     await this.#beat();
     if (this.ended) throw this.ended;
   }
@@ -61,9 +70,18 @@ export class Pulse {
   }
 
   async #beat(): Promise<void> {
-    const answer = await this.#options.store.jobs.heartbeat(this.#claim, this.#options.leaseMs, this.#latest === undefined ? undefined : asJson(this.#latest));
-    if (answer === 'go-on' || this.ended) return;
-    this.ended = answer === 'cancel' ? new Cancelled() : new Lost();
+    const { store, leaseMs } = this.#options;
+    const answer = await store.jobs.heartbeat(this.#claim, leaseMs, this.#latest === undefined ? undefined : asJson(this.#latest));
+    if (this.ended) return;
+    if (answer !== 'go-on') return this.#end(answer === 'cancel' ? new Cancelled() : new Lost());
+    const now = performance.now();
+    if (now - this.#asked < leaseMs) return;
+    this.#asked = now;
+    await this.#permitted().catch((error: unknown) => this.#end(asFromageError(error)));
+  }
+
+  #end(why: Error): void {
+    this.ended ??= why;
     this.#controller.abort();
     this.#onEnd();
   }

@@ -97,7 +97,7 @@ export class TrainingWorker {
         if (error instanceof Cancelled) {
           await store.jobs.finish(claim, { state: 'cancelled' });
           if (run) await store.runs.update(run, { state: 'cancelled' });
-          if (run) this.#clear(run);
+          if (run) await this.#clear(run);
         } else if (this.#stopping.signal.aborted) {
           // The lease ends by itself; whoever starts next takes the job up.
           return;
@@ -107,7 +107,7 @@ export class TrainingWorker {
           log.error({ code, err: error, job: claim.id }, 'a training job failed');
           await store.jobs.finish(claim, { state: 'failed', error: failureOf(failure) });
           if (run) await store.runs.update(run, { state: 'failed', error: code });
-          if (run) this.#clear(run);
+          if (run) await this.#clear(run);
         }
       }
       onChange(claim.id);
@@ -122,9 +122,10 @@ export class TrainingWorker {
       const begun = await this.#runOf(claim, pulse);
       if (!('run' in begun)) return { outcome: 'too-little', adapterId: null, phrases: begun.why };
       const { run } = begun;
-      const candidate = `a-${run.id.slice(0, 8)}`;
+      const candidate = candidateOf(run.id);
       const folder = join('adapters', candidate);
       const { set, rows } = await this.#rowsOf(run);
+      pulse.guard(() => this.#assertPermitted(set.id, rows));
       const lessons = lessonsOf(rows);
       const features = await featuresOf(picturesOf(lessons), this.#options, this.#stopping.signal);
       const parent = run.parentAdapterId ?? lineup.serving ?? '';
@@ -137,11 +138,11 @@ export class TrainingWorker {
       const serving = lineup.serving ?? parent;
       await lineup.load(serving);
       const verdict = await judge({ engine: this.#options.engine, candidate, serving, lessons, features, settings: await this.#standards(serving, candidate, settings), signal: pulse.signal });
-      await store.adapters.judge(candidate, asJson({ ...verdict, against: serving }), !verdict.passed);
       await pulse.check();
-      const outcome = await this.#decide(candidate, run, verdict, set, settings);
+      await store.adapters.judge(candidate, asJson({ ...verdict, against: serving }), !verdict.passed);
+      const outcome = await this.#decide(candidate, run, verdict, settings);
       await store.runs.update(run.id, { state: 'done' });
-      this.#clear(run.id);
+      await this.#clear(run.id);
       await lineup.tidy();
       return outcome;
     } catch (error) {
@@ -176,14 +177,16 @@ export class TrainingWorker {
       if (last === undefined) break;
       after = last.position;
     }
-    await this.#assertConsents(rows);
+    await this.#assertPermitted(set.id, rows);
     if (!(await store.trainSets.markUsed(set.id))) throw changed();
     return { set, rows };
   }
 
-  /** A consent that was withdrawn since the set was frozen ends the run. */
-  async #assertConsents(rows: readonly TrainRow[]): Promise<void> {
-    const { consents } = this.#options.store;
+  /** A consent that was withdrawn since the set was frozen ends the run, as does a row that is gone. */
+  async #assertPermitted(setId: string, rows: readonly TrainRow[]): Promise<void> {
+    const { consents, trainSets } = this.#options.store;
+    const set = await trainSets.get(setId);
+    if (set === null || set.removedRows > 0) throw changed();
     const needed = new Map<string, Set<string>>();
     for (const { provenance: { userId, consentId } } of rows) if (userId !== null && consentId !== null) needed.set(userId, (needed.get(userId) ?? new Set()).add(consentId));
     for (const [userId, ids] of needed) {
@@ -253,23 +256,32 @@ export class TrainingWorker {
     return { ...settings, gate: { ...settings.gate, minApprovalGain: Math.min(settings.gate.minApprovalGain, -settings.gate.approvalLoss) } };
   }
 
-  async #decide(candidate: string, run: TrainingRun, verdict: Verdict, set: TrainSet, settings: LearningSettings): Promise<JobOutcome> {
-    const { store, lineup } = this.#options;
+  async #decide(candidate: string, run: TrainingRun, verdict: Verdict, settings: LearningSettings): Promise<JobOutcome> {
+    const { lineup } = this.#options;
     const felt: Phrase[] = this.#slowdown === null ? [] : [{ key: 'job.slowdown', values: { ratio: this.#slowdown } }];
     this.#slowdown = null;
     const told = (key: Phrase['key']): readonly Phrase[] => [{ key, values: { id: candidate } }, ...verdictPhrases(verdict), ...felt];
-    const now = await store.trainSets.get(set.id);
-    if (now === null || now.removedRows > 0) throw changed();
     if (!verdict.passed) return { outcome: 'refused', adapterId: candidate, phrases: told('job.kept') };
     if (settings.promote === 'ask') return { outcome: 'waits', adapterId: candidate, phrases: told('job.passed') };
     await lineup.promote(candidate, { why: run.why ?? ownReason('reason.gate'), ...(run.requestedBy === null ? {} : { by: run.requestedBy }) });
     return { outcome: 'promoted', adapterId: candidate, phrases: told('job.promoted') };
   }
 
-  /** Checkpoints and hidden states are of no use any more, and should outlive nobody's wish. */
-  #clear(runId: string): void {
-    rmSync(join(this.#options.dataDir, 'runs', runId), { recursive: true, force: true });
+  /** Checkpoints and hidden states are of no use any more, nor is a candidate that was never judged: they should outlive nobody's wish. */
+  async #clear(runId: string): Promise<void> {
+    const { store, dataDir, lineup } = this.#options;
+    rmSync(join(dataDir, 'runs', runId), { recursive: true, force: true });
+    const candidate = candidateOf(runId);
+    const version = await store.adapters.get(candidate);
+    if (version !== null && version.verdict !== null) return;
+    if (version !== null) await store.adapters.remove(candidate);
+    await lineup.tidy();
+    rmSync(join(dataDir, 'adapters', candidate), { recursive: true, force: true });
   }
+}
+
+function candidateOf(runId: string): string {
+  return `a-${runId.slice(0, 8)}`;
 }
 
 function changed(): FromageError {
