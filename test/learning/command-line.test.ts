@@ -51,4 +51,4 @@ test('what cannot be is refused in words', async () => {
   expect((await fromage('retrain', 'cancel')).said).toContain('no run is under way');
   expect(await fromage('retrain', 'promote', 'a-nothing')).toMatchObject({ code: 1, said: expect.stringContaining('there is no adapter version') });
   expect((await fromage('adapters', 'pin', 'telegram:999', 'none')).said).toContain('nothing was ever said');
-});
+}, 240_000);
