@@ -103,6 +103,8 @@ class Run {
   #optimizer: Checkpoint['optimizer'];
   #state: RunState;
   readonly #began = performance.now();
+  /** Milliseconds of a step of this part, a running mean: one step alone says little on a busy machine. */
+  #pace: { readonly stage: 'joint' | 'maps'; readonly milliseconds: number } | null = null;
   readonly #secondsBefore: number;
 
   constructor(setting: Setting, folder: RunFolder, known: Checkpoint | null, options: TrainOptions) {
@@ -249,7 +251,8 @@ class Run {
     this.#folder.appendMetric({ type: 'step', step, stage, captioning: finite(parts.captioning), retrieval: finite(parts.retrieval), textToImage: finite(parts.textToImage), imageToText: finite(parts.imageToText), loss: finite(total), gradientNorm: finite(norm), lr, logitScale, examplesPerSecond: rate });
     const steps = this.#setting.config.steps + (this.#setting.config.retrievalMaps?.steps ?? 0);
     const left = (stage === 'joint' ? this.#setting.config.steps : steps) - step;
-    this.#options.onProgress?.({ stage, done: step, total: steps, captioning: parts.captioning, retrieval: parts.retrieval, infoNce: (parts.textToImage + parts.imageToText) / 2, examplesPerSecond: rate, etaSeconds: (left * milliseconds) / 1000 });
+    this.#pace = { stage, milliseconds: this.#pace?.stage === stage ? 0.9 * this.#pace.milliseconds + 0.1 * milliseconds : milliseconds };
+    this.#options.onProgress?.({ stage, done: step, total: steps, captioning: parts.captioning, retrieval: parts.retrieval, infoNce: (parts.textToImage + parts.imageToText) / 2, examplesPerSecond: rate, etaSeconds: (left * this.#pace.milliseconds) / 1000 });
   }
 
   #finish(early: boolean): TrainResult {

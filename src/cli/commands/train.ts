@@ -102,7 +102,7 @@ function showProgress(): (progress: TrainProgress) => void {
       case 'validation': {
         const { result, score, best } = progress;
         const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
-        process.stdout.write(`held out: caption loss ${result.captionLoss.toFixed(3)}, recall@1/5/10 text to image ${percent(result.textToImage.recallAt1)} ${percent(result.textToImage.recallAt5)} ${percent(result.textToImage.recallAt10)}, image to text ${percent(result.imageToText.recallAt1)} ${percent(result.imageToText.recallAt5)} ${percent(result.imageToText.recallAt10)}; score ${score.toFixed(4)}${best ? ', the best so far' : ''}\n`);
+        process.stdout.write(`held out (${result.pairs} ${result.pairs === 1 ? 'pair' : 'pairs'}): caption loss ${result.captionLoss.toFixed(3)}, recall@1/5/10 text to image ${percent(result.textToImage.recallAt1)} ${percent(result.textToImage.recallAt5)} ${percent(result.textToImage.recallAt10)}, image to text ${percent(result.imageToText.recallAt1)} ${percent(result.imageToText.recallAt5)} ${percent(result.imageToText.recallAt10)}; score ${score.toFixed(4)}${best ? ', the best so far' : ''}\n`);
         return;
       }
       case 'joint':
