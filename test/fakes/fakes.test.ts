@@ -156,7 +156,7 @@ describe('the fake Discord', () => {
     expect((await call('POST', path, { type: 5 })).status).toBe(204);
     expect((await call('POST', path, { type: 5 })).body.code).toBe(40060);
     const late = fake.slash(where, user, 'help');
-    await new Promise((resolve) => setTimeout(resolve, 950));
+    await new Promise((resolve) => setTimeout(resolve, 3_100));
     expect((await call('POST', `/interactions/${late.id}/${late.token}/callback`, { type: 5 })).body.code).toBe(10062);
     expect((await call('PATCH', `/webhooks/${fake.world.bot.id}/${late.token}/messages/@original`, { content: 'x', ...quiet })).body.code).toBe(10015);
   });

@@ -515,11 +515,11 @@ export class FakeDiscord {
     this.#tell('MESSAGE_UPDATE', message);
   }
 
-  /** Tokens die after three seconds without an answer and after fifteen minutes with one. */
+  /** Tokens die after three seconds without an answer (real ones: the machine may be busy) and after fifteen minutes with one. */
   #callback(token: string, body: Json, files: Upload[], withResponse: boolean): Json | null {
     const interaction = this.interactions.get(token);
     const { secondMs } = this.#options;
-    if (!interaction || Date.now() - interaction.createdAt > 3 * Math.max(secondMs, 300)) throw new Refusal(404, 10062, 'Unknown interaction');
+    if (!interaction || Date.now() - interaction.createdAt > 3 * Math.max(secondMs, 1_000)) throw new Refusal(404, 10062, 'Unknown interaction');
     if (interaction.acknowledged !== null) throw new Refusal(400, 40060, 'Interaction has already been acknowledged.');
     const type = Number(body.type);
     const schema = type === 8 ? 'ApplicationCommandAutocompleteCallbackRequest' : type === 6 || type === 7 ? 'UpdateMessageInteractionCallbackRequest' : 'CreateMessageInteractionCallbackRequest';
