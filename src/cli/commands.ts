@@ -80,6 +80,7 @@ export function registerCommands(program: Command): void {
     .option('--visual-tokens <k>', 'visual tokens', '1')
     .option('--recompute-layers <n>', 'layers between two kept states; 0 keeps everything', '0')
     .option('--rounds <n>', 'interleaved rounds; medians are reported', '5')
+    .option('--savings <photo>', 'measure instead what knowing the frozen parts saves, each by itself; pictures are this one')
     .option('--json', 'only the JSON line')
     .action(async (options) => (await import('./commands/bench-train.ts')).benchTrain(options));
 

@@ -1,19 +1,19 @@
 // How quickly a step is computed: captioning and retrieval apart, and retrieval as it would be without
 // knowing what is frozen. Shapes are the caller's; captions and features are random.
-import { differentiate } from '../autodiff/index.ts';
-import { addLanguageModel, findFrozenSources, hiddenWidth, type LanguageModelWeights, openLanguageModelWeights } from '../model/index.ts';
-import { type Graph, GraphBuilder, toModelBytes } from '../onnx/graph/index.ts';
+import { findFrozenSources, hiddenWidth, type LanguageModelWeights, openLanguageModelWeights } from '../model/index.ts';
+import { toModelBytes } from '../onnx/graph/index.ts';
 import { float32, int64, openSession } from '../onnx/run/index.ts';
 import { createAdamW } from './adamw.ts';
 import { ContrastiveLoss } from './contrastive.ts';
 import { FrozenModel, sessionOptions } from './frozen-model.ts';
-import { product } from './graphs/caption-graph.ts';
+import { wholeTextGraph } from './graphs/whole-text-graph.ts';
 import { meanRowNorm } from './frozen-rows.ts';
 import { watchMemory } from './memory-watch.ts';
 import { initialParameters } from './parameters.ts';
 import { plainCaption, plainText } from './plain-form.ts';
 import { createRandom } from './random.ts';
 import { causalMask, padTokens } from './sequences.ts';
+import { median, type Taken, timed } from './stopwatch.ts';
 import { computeGradients, type StepBatch, updateParameters } from './training-step.ts';
 
 export interface BenchmarkOptions {
@@ -72,20 +72,13 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
   const captions = ids.map((row, i) => plainCaption(row, features[i]!, visualTokens));
   const texts = ids.map((row, i) => plainText(row, features[i]!, null));
   const kinds = { captioning: () => step({ captions, texts: [] }), retrieval: () => step({ captions: [], texts }) };
-  const times: Record<'captioning' | 'retrieval' | 'whole', number[]> = { captioning: [], retrieval: [], whole: [] };
-  const cpuTimes: typeof times = { captioning: [], retrieval: [], whole: [] };
-  const timed = async (name: keyof typeof times, run: () => Promise<void>): Promise<void> => {
-    const [began, cpuBegan] = [performance.now(), process.cpuUsage()];
-    await run();
-    times[name].push(performance.now() - began);
-    const { user, system } = process.cpuUsage(cpuBegan);
-    cpuTimes[name].push((user + system) / 1000);
-  };
+  const taken: Record<'captioning' | 'retrieval' | 'whole', Taken[]> = { captioning: [], retrieval: [], whole: [] };
+  const measure = async (name: keyof typeof taken, run: () => Promise<void>): Promise<void> => void taken[name].push(await timed(run));
   try {
     for (const run of Object.values(kinds)) await run();
     for (let i = 0; i < rounds; i++) {
-      await timed('captioning', kinds.captioning);
-      await timed('retrieval', kinds.retrieval);
+      await measure('captioning', kinds.captioning);
+      await measure('retrieval', kinds.retrieval);
       options.onProgress?.(i + 1, 2 * rounds);
     }
     // In a round of its own: asking the system for shares takes processor time (EXPERIMENTS.md).
@@ -96,14 +89,14 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
     const whole = await wholeRetrieval(weights, ids, threads, hiddenSize);
     await whole.run();
     for (let i = 0; i < rounds; i++) {
-      await timed('retrieval', kinds.retrieval);
-      await timed('whole', whole.run);
+      await measure('retrieval', kinds.retrieval);
+      await measure('whole', whole.run);
       options.onProgress?.(rounds + i + 1, 2 * rounds);
     }
     await whole.close();
-    const timing = (name: keyof typeof times): StepTiming => {
-      const medianMs = median(times[name]);
-      return { medianMs, medianCpuMs: median(cpuTimes[name]), examplesPerSecond: (batchSize * 1000) / medianMs };
+    const timing = (name: keyof typeof taken): StepTiming => {
+      const medianMs = median(taken[name].map(({ ms }) => ms));
+      return { medianMs, medianCpuMs: median(taken[name].map(({ cpuMs }) => cpuMs)), examplesPerSecond: (batchSize * 1000) / medianMs };
     };
     return { shape: { batchSize, captionLength, visualTokens, visionHiddenSize, hiddenSize, vocabSize, numLayers: weights.config.numLayers, threads, recomputeLayers }, captioning: timing('captioning'), retrieval: timing('retrieval'), retrievalWithoutSavings: timing('whole'), peakBytes, peakResidentBytes };
   } finally {
@@ -113,13 +106,9 @@ export async function benchmarkTraining(options: BenchmarkOptions): Promise<Benc
   }
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
-}
-
 /** The language model's part of retrieval with [RET] as a token among the others. */
 async function wholeRetrieval(weights: LanguageModelWeights, ids: readonly (readonly number[])[], threads: number, hiddenSize: number) {
-  const session = await openSession(toModelBytes(wholeRetrievalGraph(weights)), sessionOptions(threads));
+  const session = await openSession(toModelBytes(wholeTextGraph(weights, [-1])), sessionOptions(threads));
   const { length, embeds, positions } = padTokens(weights, ids.map((row) => ({ tokenIds: [...row.slice(0, -1), 0] })));
   const retAt = int64(ids.flatMap((row, i) => [i, row.length - 1]), [ids.length, 2]);
   const feeds = {
@@ -128,25 +117,9 @@ async function wholeRetrieval(weights: LanguageModelWeights, ids: readonly (read
     mask: causalMask(length),
     ret_embedding: float32(new Float32Array(weights.config.embedSize).fill(0.1), [weights.config.embedSize]),
     ret_at: retAt,
+    label_at: int64(ids.flatMap((row, i) => row.flatMap((_, at) => [i, at])), [ids.length * length, 2]),
     labels: int64(ids.flatMap((row) => [...row.slice(1), 0].map((id) => Math.min(id, weights.config.vocabSize))), [ids.length * length, 1]),
-    hidden_gradient: float32(new Float32Array(ids.length * hiddenSize).fill(1e-3), [ids.length, hiddenSize]),
+    'hidden_gradient.-1': float32(new Float32Array(ids.length * hiddenSize).fill(1e-3), [ids.length, hiddenSize]),
   };
   return { run: async () => void (await session.run(feeds)), close: () => session.close() };
-}
-
-function wholeRetrievalGraph(weights: LanguageModelWeights): Graph {
-  const { embedSize, hiddenSize } = weights.config;
-  const graph = new GraphBuilder('whole-retrieval');
-  const text = graph.input('text_embeds', 'float32', ['B', 'S', embedSize]);
-  const row = graph.input('ret_embedding', 'float32', [embedSize]);
-  const retAt = graph.input('ret_at', 'int64', ['B', 2]);
-  const rows = graph.op('Expand', [row, graph.op('Concat', [graph.op('Slice', [graph.op('Shape', [retAt]), graph.ints([0]), graph.ints([1])]), graph.ints([embedSize])], { axis: 0 })]);
-  const embeds = graph.op('ScatterND', [text, retAt, rows], {}, { name: 'embeds' });
-  const model = addLanguageModel(graph, weights, { embeds, positions: graph.input('position_ids', 'int64', ['B', 'S']), mask: graph.input('mask', 'float32', [1, 1, 'S', 'S']) });
-  const read = graph.op('Reshape', [model.final, graph.ints([-1, hiddenSize])]);
-  const logits = graph.op('Concat', [product(graph, read, model.head), product(graph, read, graph.op('Reshape', [row, graph.ints([1, -1])]))], { axis: -1 });
-  const chosen = graph.op('GatherElements', [graph.op('LogSoftmax', [logits], { axis: -1 }), graph.input('labels', 'int64', ['M', 1])], { axis: 1 });
-  graph.output(graph.op('Neg', [graph.op('ReduceMean', [chosen], { keepdims: 0 })]), 'loss', 'float32', []);
-  graph.output(graph.op('GatherND', [model.final, retAt]), 'hidden', 'float32', ['B', hiddenSize]);
-  return differentiate(graph.build(), { of: 'loss', cotangents: { hidden: 'hidden_gradient' }, wrt: ['ret_embedding'] });
 }

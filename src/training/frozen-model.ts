@@ -59,15 +59,22 @@ export class FrozenModel {
 
   /** Loss of captions; with `gradients` their gradients times `weight` are added into it. `unlikely`: −log(1 − p) of each label in place of −log p. */
   async captions(sequences: readonly CaptionSequence[], parameters: Parameters, weight: number, gradients: Map<string, Float32Array> | null, unlikely = false): Promise<CaptionResult> {
-    const { weights, visualTokens, visionHiddenSize } = this.options;
     const session = await this.#captionSession(gradients !== null, unlikely);
+    const result = await session.run({ ...this.captionFeeds(sequences, parameters), ...(gradients ? { loss_weight: scalar(weight) } : {}) });
+    if (gradients) collect(result, gradients);
+    return { lossSum: number(result, 'loss_sum') };
+  }
+
+  /** The inputs of a caption graph but `loss_weight`. */
+  captionFeeds(sequences: readonly CaptionSequence[], parameters: Parameters): Record<string, RunTensor> {
+    const { weights, visualTokens, visionHiddenSize } = this.options;
     const { length, embeds, positions } = padTokens(weights, sequences);
     const pictures = sequences.flatMap((sequence) => sequence.pictures);
     const pooled = new Float32Array(pictures.length * visionHiddenSize);
     pictures.forEach((features, i) => pooled.set(features, i * visionHiddenSize));
     const slots = sequences.flatMap(({ tokenIds }, row) => tokenIds.flatMap((id, at) => (id === pictureSlot ? [row, at] : [])));
     const labels = placeLabels(sequences, (id) => this.#column(id));
-    const feeds: Record<string, RunTensor> = {
+    return {
       text_embeds: embeds,
       position_ids: positions,
       mask: causalMask(length),
@@ -77,11 +84,7 @@ export class FrozenModel {
       labels: labels.ids,
       ...this.#addedRows(),
       ...feedsOf(parameters, ['visual_embeddings.weight', 'visual_embeddings.bias', 'ret_embedding']),
-      ...(gradients ? { loss_weight: scalar(weight) } : {}),
     };
-    const result = await session.run(feeds);
-    if (gradients) collect(result, gradients);
-    return { lossSum: number(result, 'loss_sum') };
   }
 
   /** Runs texts through the frozen model. */

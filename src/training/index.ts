@@ -1,6 +1,8 @@
 // The door of the training room.
 export { benchmarkTraining } from './benchmark.ts';
 export type { BenchmarkOptions, BenchmarkResult, StepTiming } from './benchmark.ts';
+export { measureSavings } from './savings.ts';
+export type { SavingForm, SavingsOptions, SavingsResult, SavingTiming } from './savings.ts';
 export { exportPytorchAdapter, importAdapter } from './adapter-files.ts';
 export { defaultQuestions, defaultRequests } from './chat-form.ts';
 export { dataSourceSchema, parseTrainConfig, trainConfigSchema } from './config.ts';

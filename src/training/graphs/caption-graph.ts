@@ -37,7 +37,8 @@ export function captionSegments(weights: LanguageModelWeights, sizes: CaptionGra
   return differentiateInSegments(graph, cuts, learned);
 }
 
-const learned: SegmentOptions = { cotangents: { loss_sum: 'loss_weight' }, wrt: ['visual_embeddings.weight', 'visual_embeddings.bias', 'ret_embedding'] };
+/** What a caption teaches. */
+export const learned: SegmentOptions = { cotangents: { loss_sum: 'loss_weight' }, wrt: ['visual_embeddings.weight', 'visual_embeddings.bias', 'ret_embedding'] };
 
 /** @param borders hidden states, by Hugging Face's index, whose edges are named in `cuts` */
 function captionForward(weights: LanguageModelWeights, sizes: CaptionGraphSizes, unlikely: boolean, borders: readonly number[] = []): { readonly graph: Graph; readonly cuts: readonly string[] } {
