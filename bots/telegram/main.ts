@@ -145,7 +145,7 @@ async function whoAmI(api: TelegramApi): Promise<Me> {
       if (error instanceof DeliveryError && / (401|404):/.test(error.what)) {
         throw new FromageError({ code: 'TELEGRAM_TOKEN', what: 'Telegram does not know this token', todo: 'copy TELEGRAM_TOKEN again from @BotFather' });
       }
-      if (attempt >= 5) throw error;
+      if (attempt >= 2) throw error;
       await new Promise((resolve) => setTimeout(resolve, Math.max(1_000 * attempt, error instanceof DeliveryError && error.code === 'TELEGRAM_FLOOD' ? error.retryInMs : 0)));
     }
   }
