@@ -17,8 +17,10 @@ export async function prepareSequence(sequence: Sequence, parts: EngineParts, fe
   // A wish for more new tokens than the window has is cut short at its end, not refused.
   const maxNewTokens = Math.min(decoding.maxNewTokens, config.contextWindow >> 1);
   const { prompt, layout } = await preparePrompt(request.prompt, maxNewTokens, use.adapter, parts, features);
+  // How often pictures were asked for in training is not how often people ask: the adapter says how far apart.
+  const retScaleFactor = decoding.retScaleFactor * (decoding.retScaleMode === 'odds' ? use.adapter.retOdds : 1);
   const answer = new Answer({
-    decoding,
+    decoding: { ...decoding, retScaleFactor },
     seed,
     ends: answerEnds(request.prompt, parts.promptStyle),
     endTokenIds: config.eosTokenIds,

@@ -15,6 +15,8 @@ const cardSchema = z.looseObject({
   languageModel: frozenModel.optional(),
   visionEncoder: frozenModel.optional(),
   promptStyle: z.enum(['qa', 'chat', 'plain']).optional(),
+  /** Factor on the odds of [RET] in conversations, where training asked for pictures more often than people do. */
+  retOdds: z.number().positive().optional(),
   /** Hash of the adapter that training began with. */
   parent: z.string().nullable().optional(),
   data: z.unknown().optional(),

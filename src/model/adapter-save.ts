@@ -8,7 +8,7 @@ import type { AdapterCard } from './adapter-card.ts';
 import { adapterEntries, createAdapter, type AdapterTensors } from './adapter.ts';
 
 /** What the writer of an adapter says of it; sizes come from the tensors. */
-export type AdapterFacts = Pick<AdapterCard, 'languageModel' | 'visionEncoder' | 'promptStyle' | 'parent' | 'data' | 'metrics'> & Readonly<Record<string, unknown>>;
+export type AdapterFacts = Pick<AdapterCard, 'languageModel' | 'visionEncoder' | 'promptStyle' | 'retOdds' | 'parent' | 'data' | 'metrics'> & Readonly<Record<string, unknown>>;
 
 /**
  * Writes `adapter.safetensors` and `adapter.json` into a new folder.

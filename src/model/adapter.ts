@@ -111,6 +111,7 @@ export function createAdapter(id: string, tensors: AdapterTensors, metadata: Rea
     retrievalDim,
     textLayers: tensors.textLayers,
     ret: { id: tensors.retTokenId, row: tensors.retEmbedding },
+    retOdds: typeof metadata['retOdds'] === 'number' ? metadata['retOdds'] : 1,
     logitScale: tensors.logitScale,
     hash: hashEntries(entries),
     visualHash: hashEntries(entries.filter(([name]) => name.startsWith('visual_fc.') || name.startsWith('feature_'))),

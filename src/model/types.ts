@@ -100,6 +100,8 @@ export interface Adapter {
   /** Hidden layers mapped and summed, as `text_emb_layers` names them. */
   readonly textLayers: readonly number[];
   readonly ret: AddedToken;
+  /** Factor on the odds of [RET] where a request scales odds; 1 for the reference's. */
+  readonly retOdds: number;
   /** exp() of it scales similarities in training and the scores of an embeddings file. */
   readonly logitScale: number;
   /** SHA-256 over all tensors, and over `visual_fc` alone. */

@@ -106,6 +106,7 @@ export const trainConfigSchema = z.strictObject({
 
   validateEvery: whole.default(2000).describe('steps between two validations'),
   patience: z.number().int().nonnegative().default(0).describe('validations without a better score before the run ends; 0 never ends early'),
+  retOdds: z.number().positive().optional().describe('factor on the odds of [RET] in conversations, kept in the adapter: training asks for pictures more often than people do; that of --from when absent'),
   bestBy: z.enum(['recall1', 'recall10', 'meanRecall', 'captionLoss']).default('recall1').describe('what the best checkpoint is chosen by: recall@1 both ways (the reference’s), recall@10 both ways, the mean of recall@1, 5 and 10 both ways, or caption loss'),
   checkpointEvery: whole.default(100).describe('steps between two checkpoints'),
 });

@@ -46,6 +46,8 @@ function starterRecipe(): Recipe {
     validateEvery: 200,
     validation: { count: 1000, captions: 64 },
     bestBy: 'captionLoss',
+    // Two texts in three ask for a picture in training, one turn in three or four in a conversation.
+    retOdds: 0.25,
     checkpointEvery: 25,
     retrievalMaps: { steps: 1200, batchSize: 896, formsPerExample: 1, textsPerSource: 30_000, warmupSteps: 30, lr: 2e-3, dropout: 0.2, pictureDropout: 0.5 },
   };

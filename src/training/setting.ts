@@ -34,6 +34,8 @@ export interface Setting {
   /** What the adapter's card says of the frozen models. */
   readonly frozen: { readonly languageModel: { readonly id: string }; readonly visionEncoder: { readonly id: string; readonly hash: string }; readonly parent: string | null };
   readonly retNorm: number;
+  /** What the adapter's card will say. */
+  readonly retOdds: number;
   /** Where the parameters start; `warm` as far as the configuration asks for it. */
   initial(warm: boolean): Parameters;
   readonly unreadablePictures: readonly string[];
@@ -118,6 +120,7 @@ export async function openSetting(config: TrainConfig, options: SettingOptions =
         parent: start ? String(start.card['hash'] ?? '') || null : null,
       },
       retNorm,
+      retOdds: config.retOdds ?? start?.card.retOdds ?? 1,
       initial(warm) {
         if (start) {
           const parameters = parametersOf(foldNormalization(start.tensors));

@@ -264,6 +264,7 @@ class Run {
     const facts = {
       ...frozen,
       ...(config.form === 'chat' ? { promptStyle: 'chat' as const } : {}),
+      ...(this.#setting.retOdds === 1 ? {} : { retOdds: this.#setting.retOdds }),
       data: describeData(config),
       metrics: { ...(validation ?? {}), steps: this.#globalStep(), seconds: Math.round(this.#seconds()) },
       training: describeTraining(config),
