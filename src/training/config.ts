@@ -22,6 +22,8 @@ const namedSource = z.strictObject({
   names: z.string(),
   images: z.string(),
   weight: z.number().positive().default(1),
+  /** While the retrieval maps alone are trained; `weight` when absent. */
+  mapsWeight: z.number().positive().optional(),
   captioning: z.boolean().default(false),
   retrieval: z.boolean().default(true),
 });

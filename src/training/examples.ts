@@ -46,6 +46,8 @@ export type TrainingExample = PairExample | TalkExample;
 export interface ExampleSource {
   readonly name: string;
   readonly weight: number;
+  /** While the retrieval maps alone are trained; `weight` when absent. */
+  readonly mapsWeight?: number;
   readonly captioning: boolean;
   readonly retrieval: boolean;
   readonly examples: readonly TrainingExample[];
@@ -61,7 +63,7 @@ export async function readSource(source: DataSource): Promise<ExampleSource> {
   const examples = await readExamples(source);
   if (examples.length === 0) throw new FromageError({ code: 'TRAINING_DATA', what: `${fileOf(source)} holds no examples`, todo: 'give a file with at least one row' });
   const talk = source.kind === 'talk';
-  return { name: fileOf(source), weight: source.weight, captioning: !talk && source.captioning, retrieval: talk || source.retrieval, examples };
+  return { name: fileOf(source), weight: source.weight, ...('mapsWeight' in source && source.mapsWeight !== undefined ? { mapsWeight: source.mapsWeight } : {}), captioning: !talk && source.captioning, retrieval: talk || source.retrieval, examples };
 }
 
 /** Every picture that an example needs. */

@@ -122,7 +122,7 @@ export async function retrievalMapsStep(setting: Setting, states: RetStates, map
 
 /** Rows of the states by source. */
 export function poolsOf({ sources }: Setting, states: RetStates): { readonly weight: number; readonly rows: readonly number[] }[] {
-  return sources.map(({ weight }, s) => ({ weight, rows: states.sourceOf.flatMap((source, row) => (source === s ? [row] : [])) })).filter(({ rows }) => rows.length > 0);
+  return sources.map(({ weight, mapsWeight }, s) => ({ weight: mapsWeight ?? weight, rows: states.sourceOf.flatMap((source, row) => (source === s ? [row] : [])) })).filter(({ rows }) => rows.length > 0);
 }
 
 function drawRows(pools: readonly { readonly weight: number; readonly rows: readonly number[] }[], count: number, random: Random): number[] {

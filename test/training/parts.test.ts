@@ -160,7 +160,7 @@ describe('settings', () => {
 
   test('options stand above a file of settings, that above a recipe; data stand beside one another', () => {
     const input = trainInput({ recipe: 'starter', run: 'runs/x', data: ['a.tsv'], images: ['a.tar'], steps: '7', retrievalMapsSteps: '3' });
-    expect(parseTrainConfig(input)).toMatchObject({ form: 'chat', steps: 7, visualTokens: 4, retrievalMaps: { steps: 3, batchSize: 896, dropout: 0.2, pictureDropout: 0.5 } });
+    expect(parseTrainConfig(input)).toMatchObject({ form: 'chat', steps: 7, visualTokens: 4, retrievalMaps: { steps: 3, batchSize: 896, dropout: 0.1, pictureDropout: 0.4 } });
     expect(input.data!.map(({ kind }) => kind)).toEqual(['captions', 'named', 'talk']);
     const config = join(mkdtempSync(join(tmpdir(), 'config-')), 'config.json');
     writeFileSync(config, JSON.stringify({ run: 'runs/old', lr: 0.5, steps: 9, retrievalMaps: { dropout: 0 }, data: [{ kind: 'named', names: 'n.json', images: 'n', weight: 0.2 }] }));
