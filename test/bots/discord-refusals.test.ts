@@ -37,7 +37,7 @@ test('403: twenty questions where it may not write cost a few refusals, and with
   await calm();
   const refused = fake.calls.filter(({ path, status }) => status === 403 && path.includes(channel.id)).length;
   expect(refused).toBeGreaterThan(0);
-  expect(refused).toBeLessThanOrEqual(5);
+  expect(refused).toBeLessThanOrEqual(10);
   fake.mute.delete(channel.id);
   // The longest peace is two minutes of Discord's, 4.8 s here.
   await calm(4_900);

@@ -47,7 +47,7 @@ export interface Person {
 export const quickly: LearningSettingsInput = {
   replay: { pictures: 8, dev: 4 },
   gate: { recallLoss: 1, approvalLoss: 1 },
-  training: { steps: 10, threads: 1, retrievalMaps: { steps: 250, batchSize: 64, dropout: 0, lr: 5e-3, weightDecay: 0, warmupSteps: 2 }, checkpointEvery: 2 },
+  training: { steps: 10, threads: 1, retrievalMaps: { steps: 600, batchSize: 64, dropout: 0.2, lr: 5e-3, weightDecay: 0.5, warmupSteps: 2 }, checkpointEvery: 2 },
 };
 
 /** A picture of one colour; what the encoder "sees" in it is planted, for one that was never trained sees next to nothing. */
