@@ -36,7 +36,7 @@ test('a run is asked for, followed to its verdict, told of, and rolled back', as
   const base = (await learning.adapterFor(null))!;
   expect((await fromage('retrain')).said).toContain('there was no training yet');
   const run = await fromage('retrain', 'start', '--reason', 'people miss their cat');
-  expect(run).toMatchObject({ code: 0, said: expect.stringMatching(/running \d+ % {2}60 new examples {2}“people miss their cat” Step \d+ of 260[^]*done 100 %.*serves from now on/) });
+  expect(run).toMatchObject({ code: 0, said: expect.stringMatching(/running \d+ % {2}60 new examples {2}“people miss their cat” Step \d+ of 610[^]*done 100 %.*serves from now on/) });
   const newest = (await learning.adapters.list())[0]!.id;
   await serves(newest);
   expect((await fromage('adapters', 'show', newest)).said).toMatch(new RegExp(`^${newest} \\(serving\\)[^]*snapshot[^]*Approved answers`));
