@@ -24,15 +24,19 @@ const namedSource = z.strictObject({
   weight: z.number().positive().default(1),
   /** While the retrieval maps alone are trained; `weight` when absent. */
   mapsWeight: z.number().positive().optional(),
+  /** Texts per example then; `formsPerExample` when absent. */
+  mapsForms: whole.optional(),
   captioning: z.boolean().default(false),
   retrieval: z.boolean().default(true),
 });
 const talkSource = z.strictObject({
   kind: z.literal('talk'),
-  /** JSON lines: {"user", "assistant", "before"?}. */
+  /** JSON lines: {"user", "assistant", "before"?}. `[RET]` among the answers of `before` is the picture of the line's name. */
   file: z.string(),
   /** What `{}` in a line stands for: JSON as of `named`. */
   names: z.string().optional(),
+  /** Folder or tar archive of the names' pictures. */
+  images: z.string().optional(),
   weight: z.number().positive().default(1),
 });
 export const dataSourceSchema = z.discriminatedUnion('kind', [captionsSource, namedSource, talkSource]);
@@ -62,6 +66,7 @@ const retrievalMapsSchema = z.strictObject({
   pictureDropout: fraction.optional().describe('of pooled features'),
   formsPerExample: whole.default(1).describe('texts per example that are computed once: other words around the same caption'),
   textsPerSource: whole.default(20_000).describe('at most this many texts of each source'),
+  followUpsPerSource: z.number().int().nonnegative().default(0).describe('texts of each source beside those that come after a request and its picture; form chat'),
 });
 
 /** Descriptions become the help of the command line. */

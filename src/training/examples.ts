@@ -15,8 +15,13 @@ export interface PictureName {
   readonly name: string;
 }
 
+/** What was said before, in turns, the user's first: words, or a picture that the assistant showed. */
+export type EarlierTurns = readonly (string | PictureName)[];
+
 export interface PairExample {
   readonly kind: 'pair';
+  /** Before a request; form chat. */
+  readonly before?: EarlierTurns;
   readonly caption: string;
   /** In a request, in place of the caption: names are asked for as they are. */
   readonly isName: boolean;
@@ -33,8 +38,7 @@ export interface PairExample {
 
 export interface TalkExample {
   readonly kind: 'talk';
-  /** What was said before, in turns: the user's, the assistant's, and so on. */
-  readonly before?: readonly string[];
+  readonly before?: EarlierTurns;
   readonly user: string;
   /** `[RET]` alone asks for a picture without saying which. */
   readonly assistant: string;
@@ -48,6 +52,8 @@ export interface ExampleSource {
   readonly weight: number;
   /** While the retrieval maps alone are trained; `weight` when absent. */
   readonly mapsWeight?: number;
+  /** Texts per example then. */
+  readonly mapsForms?: number;
   readonly captioning: boolean;
   readonly retrieval: boolean;
   readonly examples: readonly TrainingExample[];
@@ -63,12 +69,24 @@ export async function readSource(source: DataSource): Promise<ExampleSource> {
   const examples = await readExamples(source);
   if (examples.length === 0) throw new FromageError({ code: 'TRAINING_DATA', what: `${fileOf(source)} holds no examples`, todo: 'give a file with at least one row' });
   const talk = source.kind === 'talk';
-  return { name: fileOf(source), weight: source.weight, ...('mapsWeight' in source && source.mapsWeight !== undefined ? { mapsWeight: source.mapsWeight } : {}), captioning: !talk && source.captioning, retrieval: talk || source.retrieval, examples };
+  return { name: fileOf(source), weight: source.weight, ...mapsOf(source), captioning: !talk && source.captioning, retrieval: talk || source.retrieval, examples };
+}
+
+function mapsOf(source: DataSource): Pick<ExampleSource, 'mapsWeight' | 'mapsForms'> {
+  if (source.kind !== 'named') return {};
+  const { mapsWeight, mapsForms } = source;
+  return { ...(mapsWeight === undefined ? {} : { mapsWeight }), ...(mapsForms === undefined ? {} : { mapsForms }) };
 }
 
 /** Every picture that an example needs. */
 export function picturesOf(example: TrainingExample): readonly PictureName[] {
-  return example.kind === 'pair' ? [example.picture, ...(example.rejected ?? [])] : [];
+  const shown = shownIn(example.before);
+  return example.kind === 'pair' ? [example.picture, ...(example.rejected ?? []), ...shown] : shown;
+}
+
+/** The pictures among earlier turns, in order. */
+export function shownIn(before: EarlierTurns | undefined): readonly PictureName[] {
+  return before?.filter((turn) => typeof turn !== 'string') ?? [];
 }
 
 export function pictureKey({ images, name }: PictureName): string {
@@ -91,17 +109,21 @@ async function readExamples(source: DataSource): Promise<TrainingExample[]> {
 }
 
 /** Lines with `{}` become several, with another name in each: the same names in every run. */
-async function readTalk({ file, names: namesFile }: Extract<DataSource, { kind: 'talk' }>): Promise<TrainingExample[]> {
-  const names = namesFile === undefined ? [] : readNames(namesFile).map(({ name }) => name);
+async function readTalk({ file, names: namesFile, images }: Extract<DataSource, { kind: 'talk' }>): Promise<TrainingExample[]> {
+  const names = namesFile === undefined ? [] : readNames(namesFile);
   const lines = (await readText(file)).split('\n').filter((line) => line.trim() !== '');
   return lines.flatMap((line, i): TrainingExample[] => {
     const parsed = talkSchema.safeParse(parseJson(line, `line ${i + 1} of ${file}`));
     if (!parsed.success) throw new FromageError({ code: 'TRAINING_DATA', what: `line ${i + 1} of ${file} is not {"user", "assistant", "before"?}`, why: z.prettifyError(parsed.error).slice(0, 200) });
     const { before, user, assistant } = parsed.data;
-    if (names.length === 0 || ![...(before ?? []), user].some((text) => text.includes('{}'))) return [{ kind: 'talk', ...(before ? { before } : {}), user, assistant }];
-    return createRandom(i, 'names').shuffled(names).slice(0, namesInLine).map((name) => {
+    const shows = before?.some((text, turn) => turn % 2 === 1 && text === '[RET]') ?? false;
+    const named = [...(before ?? []), user].some((text) => text.includes('{}'));
+    if (shows && (names.length === 0 || images === undefined || !named)) throw new FromageError({ code: 'TRAINING_DATA', what: `line ${i + 1} of ${file} shows a picture and does not say which`, why: 'an earlier turn is [RET], which stands for the picture of the name that {} becomes', todo: 'write {} in the line, and give the source "names" and "images"' });
+    if (names.length === 0 || !named) return [{ kind: 'talk', ...(before ? { before } : {}), user, assistant }];
+    return createRandom(i, 'names').shuffled(names).slice(0, namesInLine).map(({ name, file: picture }) => {
       const filled = (text: string) => text.replaceAll('{}', () => name);
-      return { kind: 'talk', ...(before ? { before: before.map(filled) } : {}), user: filled(user), assistant: filled(assistant) };
+      const earlier = before?.map((text, turn) => (turn % 2 === 1 && text === '[RET]' ? { images: images ?? '', name: picture } : filled(text)));
+      return { kind: 'talk', ...(earlier ? { before: earlier } : {}), user: filled(user), assistant: filled(assistant) };
     });
   });
 }

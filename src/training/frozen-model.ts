@@ -11,6 +11,7 @@ import { addInto } from './accumulate.ts';
 import { parameterOf, type Parameters } from './parameters.ts';
 import { openRecomputed } from './recomputed-session.ts';
 import { type CaptionSequence, causalMask, masked, padTokens, pictureSlot, placeLabels, type TextSequence } from './sequences.ts';
+import { placeShown } from './shown-pictures.ts';
 
 export interface FrozenModelOptions {
   readonly weights: LanguageModelWeights;
@@ -87,11 +88,16 @@ export class FrozenModel {
     };
   }
 
-  /** Runs texts through the frozen model. */
-  async texts(sequences: readonly TextSequence[]): Promise<TextResult> {
+  /**
+   * Runs texts through the frozen model.
+   *
+   * @param parameters what pictures that were shown in the texts, and their [RET]s, stand there with
+   */
+  async texts(sequences: readonly TextSequence[], parameters: Parameters): Promise<TextResult> {
     const { weights, retTokenId } = this.options;
     const { numHeads, numKvHeads, numLayers, headDim } = weights.config;
-    const { length, embeds, positions } = padTokens(weights, sequences);
+    const { length, embeds, positions } = padTokens(weights, sequences, retTokenId);
+    placeShown(embeds.data, length, sequences, parameters, retTokenId);
     const labels = placeLabels(sequences, (id) => (id === retTokenId ? 0 : this.#column(id)));
     const empty = Object.fromEntries(Array.from({ length: numLayers }, (_, i) => ['k', 'v'].map((part) => [`past_${part}.${i}`, float32(new Float32Array(0), [sequences.length, numKvHeads, 0, headDim])])).flat());
     const session = await this.#textSession();

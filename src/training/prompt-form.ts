@@ -2,13 +2,13 @@
 // captions or chat.
 import { requestText, tidyCaption } from '../model/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
-import { type ChatForm, chatCaption, chatRequest, chatTalk, defaultQuestions, defaultRequests } from './chat-form.ts';
+import { asTyped, type ChatForm, chatCaption, chatRequest, chatTalk, defaultQuestions, defaultRequests, type EarlierParts, shownIn } from './chat-form.ts';
 import type { TrainConfig } from './config.ts';
-import { pictureKey, type PairExample, type PictureName, type TalkExample } from './examples.ts';
+import { type EarlierTurns, pictureKey, type PairExample, type PictureName, type TalkExample } from './examples.ts';
 import { captionIds, joinPairs, plainCaption, plainText } from './plain-form.ts';
 import type { Random } from './random.ts';
 import type { Drawn } from './sampler.ts';
-import type { CaptionSequence, TextSequence } from './sequences.ts';
+import { type CaptionSequence, pictureSlot, type TextSequence } from './sequences.ts';
 import type { StepBatch } from './training-step.ts';
 
 export type PictureFeatures = (picture: PictureName) => Float32Array;
@@ -21,6 +21,8 @@ export interface PromptForm {
   validationText(example: PairExample): TextSequence;
   /** A retrieval text in random words. */
   text(example: PairExample, random: Random): TextSequence;
+  /** The words of such a text alone. */
+  request(example: PairExample, random: Random): string;
 }
 
 export interface PromptFormOptions {
@@ -46,26 +48,37 @@ export function createPromptForm(config: Pick<TrainConfig, 'form' | 'questions' 
     return example.unlikely ? { ...sequence, unlikely: true } : sequence;
   };
   const words = (example: PairExample, request: string) => example.request ?? (example.isName ? request.replace('{}', () => example.caption) : requestText(request, example.caption));
+  // People ask for "a dog" as often as for "dog"; names come without the article.
+  const randomRequest = (example: PairExample, random: Random) => {
+    const template = asTyped(pick(requests, random), random);
+    return example.isName && random.uniform() < 0.5 ? template.replace('{}', () => withArticle('{}', example.caption)) : template;
+  };
+  const earlier = (before: EarlierTurns = []) => before.map((turn) => (typeof turn === 'string' ? turn : features(turn)));
   const request = (example: PairExample, template: string): TextSequence => {
     const [picture, key] = [features(example.picture), keyOf(example)];
-    const text = config.form === 'chat' ? chatRequest(chat, words(example, template), picture, key) : example.request === undefined ? plainText(ids(example), picture, key) : plainRequest(tokenizer, example.request, picture, key);
+    const text = config.form === 'chat' ? chatRequest(chat, words(example, template), picture, key, earlier(example.before)) : example.request === undefined ? plainText(ids(example), picture, key) : plainRequest(tokenizer, example.request, picture, key);
     const rejected = example.rejected?.map((name) => ({ features: features(name), key: pictureKey(name) })) ?? [];
     return { ...text, ...(rejected.length > 0 ? { rejected } : {}), ...(example.unlikely ? { unlikely: true } : {}) };
   };
   const pick = (list: readonly string[], random: Random) => list[random.integer(list.length)]!;
-  const talk = (example: TalkExample) => (config.form === 'chat' ? chatTalk(chat, example) : plainTalk(tokenizer, example, config.maxLength));
+  const talk = (example: TalkExample) => (config.form === 'chat' ? chatTalk(chat, example, earlier(example.before)) : plainTalk(tokenizer, example, earlier(example.before), config));
 
   return {
     batch({ captions, texts }, random) {
       const pairs = captions.flatMap(({ example }) => (example.kind === 'pair' ? [caption(example, pick(questions, random))] : []));
       // The paper's pairs are joined in its own form only: a chat of two pictures is another kind of talk.
       const joined = config.form === 'plain' && random.uniform() < config.concatProbability ? joinPairs(pairs) : pairs;
-      return { captions: joined, texts: texts.map(({ example }) => (example.kind === 'pair' ? request(example, pick(requests, random)) : talk(example))) };
+      return { captions: joined, texts: texts.map(({ example }) => (example.kind === 'pair' ? request(example, randomRequest(example, random)) : talk(example))) };
     },
     validationCaption: (example) => caption(example, questions[0]!),
     validationText: (example) => request(example, requests[Math.min(1, requests.length - 1)]!),
-    text: (example, random) => request(example, pick(requests, random)),
+    text: (example, random) => request(example, randomRequest(example, random)),
+    request: (example, random) => words(example, randomRequest(example, random)),
   };
+}
+
+function withArticle(place: string, name: string): string {
+  return `${/^[aeiou]/i.test(name) ? 'an' : 'a'} ${place}`;
 }
 
 /** A request as the authors' demo writes it, answered by [RET]. */
@@ -74,11 +87,24 @@ function plainRequest(tokenizer: Tokenizer, request: string, picture: Float32Arr
   return { kind: 'text', tokenIds: [...tokenIds], labelAt: tokenizer.retTokenId === null ? [] : [tokenIds.length - 1], labels: tokenizer.retTokenId === null ? [] : [tokenizer.retTokenId], picture, pictureKey: key };
 }
 
-/** Questions and answers as the authors' demo writes them. */
-function plainTalk(tokenizer: Tokenizer, { before = [], user, assistant }: TalkExample, maxLength: number): TextSequence {
-  const written = [...before, user].map((text, i) => (i % 2 === 0 ? `Q: ${text}\nA:` : ` ${text}\n`)).join('');
-  const prompt = tokenizer.encode(written, { trusted: false, begin: true });
+/** Questions and answers as the authors' demo writes them; a picture that was shown stands behind its [RET]. */
+function plainTalk(tokenizer: Tokenizer, { user, assistant }: TalkExample, before: EarlierParts, { maxLength, visualTokens }: Pick<TrainConfig, 'maxLength' | 'visualTokens'>): TextSequence {
   const { retTokenId } = tokenizer;
+  const prompt: number[] = [];
+  let written = '';
+  const write = () => {
+    prompt.push(...tokenizer.encode(written, { trusted: false, begin: prompt.length === 0 }));
+    written = '';
+  };
+  [...before, user].forEach((said, i) => {
+    if (typeof said === 'string') written += i % 2 === 0 ? `Q: ${said}\nA:` : ` ${said}\n`;
+    else {
+      write();
+      prompt.push(...(retTokenId === null ? [] : [retTokenId]), ...Array.from({ length: visualTokens }, () => pictureSlot));
+      written = '\n';
+    }
+  });
+  write();
   const answer = assistant === '[RET]' && retTokenId !== null ? [retTokenId] : tokenizer.encode(` ${assistant}\n`, { trusted: false }).slice(0, maxLength);
-  return { kind: 'text', tokenIds: [...prompt, ...answer.slice(0, -1)], labelAt: answer.map((_, i) => prompt.length - 1 + i), labels: answer, picture: null, pictureKey: null };
+  return { kind: 'text', tokenIds: [...prompt, ...answer.slice(0, -1)], ...shownIn(before), labelAt: answer.map((_, i) => prompt.length - 1 + i), labels: answer, picture: null, pictureKey: null };
 }

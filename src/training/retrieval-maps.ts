@@ -8,8 +8,9 @@ import { bytesOf } from '../onnx/graph/index.ts';
 import { adamWStep, type AdamWState, clipGradients } from './adamw.ts';
 import type { RetrievalMapsConfig } from './config.ts';
 import type { ContrastiveResult } from './contrastive.ts';
-import { pictureKey, type PairExample, type PictureName } from './examples.ts';
+import { pictureKey, type PairExample, type PictureName, shownIn } from './examples.ts';
 import { createFeatureScale, type FeatureScale } from './feature-scale.ts';
+import { followUps } from './follow-ups.ts';
 import { type Parameters, parameterOf } from './parameters.ts';
 import { createRandom, type Random } from './random.ts';
 import { learningRate } from './schedule.ts';
@@ -32,12 +33,15 @@ export interface RetStatesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Computes the states, or goes on with the file that belongs to this [RET] row and these texts. */
+/** Computes the states, or goes on with the file that belongs to these parameters and these texts. */
 export async function prepareRetStates(setting: Setting, parameters: Parameters, { file, maps, onProgress, signal }: RetStatesOptions): Promise<RetStates> {
   const { config, model, form, facts, weights } = setting;
   const texts = chooseTexts(setting, maps);
   const sequences = texts.pairs.map((pair, i) => form.text(pair, createRandom(config.seed, `ret-state/${i}`)));
-  const key = createHash('sha256').update(bytesOf(parameterOf(parameters, 'ret_embedding').data)).update(JSON.stringify([facts.textLayers, sequences.map(({ tokenIds }) => tokenIds)])).digest('hex');
+  const shown = texts.pairs.flatMap(({ before }) => shownIn(before));
+  const trained = ['ret_embedding', ...(shown.length > 0 ? ['visual_embeddings.weight', 'visual_embeddings.bias'] : [])];
+  const hash = trained.reduce((hash, name) => hash.update(bytesOf(parameterOf(parameters, name).data)), createHash('sha256'));
+  const key = hash.update(JSON.stringify([facts.textLayers, sequences.map(({ tokenIds }) => tokenIds), shown.map(pictureKey)])).digest('hex');
   const widths = facts.textLayers.map((layer) => hiddenWidth(weights.config, layer));
   const known = readStates(file, key, facts.textLayers);
   const hidden = known?.hidden ?? new Map<number, Float32Array>(facts.textLayers.map((layer, i) => [layer, new Float32Array(texts.pairs.length * widths[i]!)]));
@@ -49,7 +53,7 @@ export async function prepareRetStates(setting: Setting, parameters: Parameters,
     if (signal?.aborted) save(i);
     signal?.throwIfAborted();
     const rows = order.slice(i, i + config.microBatch);
-    const states = await model.hiddenAtRet(await model.texts(rows.map((row) => sequences[row]!)), parameters);
+    const states = await model.hiddenAtRet(await model.texts(rows.map((row) => sequences[row]!), parameters), parameters);
     facts.textLayers.forEach((layer, l) => rows.forEach((row, j) => hidden.get(layer)!.set(states.get(layer)!.subarray(j * widths[l]!, (j + 1) * widths[l]!), row * widths[l]!)));
     const done = Math.min(i + config.microBatch, order.length);
     if (done === order.length || done - saved >= textsPerSave) save((saved = done));
@@ -84,14 +88,15 @@ function scaled(hidden: ReadonlyMap<number, Float32Array>, widths: readonly numb
   return { hidden: new Map(layers.map(({ layer, data }) => [layer, data])), scales: new Map(layers.map(({ layer, scale }) => [layer, scale])) };
 }
 
-/** Texts of every source, each with as many forms as were asked for. */
-function chooseTexts({ sources, config }: Setting, maps: RetrievalMapsConfig): Pick<RetStates, 'pairs' | 'sourceOf'> {
+/** Texts of every source, each with as many forms as were asked for, and those that follow earlier ones. */
+function chooseTexts({ sources, config, form }: Setting, maps: RetrievalMapsConfig): Pick<RetStates, 'pairs' | 'sourceOf'> {
   const pairs: PairExample[] = [];
   const sourceOf: number[] = [];
   sources.forEach((source, s) => {
     if (!source.retrieval) return;
-    const candidates = source.examples.flatMap((example) => (example.kind === 'pair' ? Array.from({ length: maps.formsPerExample }, () => example) : []));
-    const chosen = createRandom(config.seed, `ret-texts/${s}`).shuffled(candidates).slice(0, maps.textsPerSource);
+    const candidates = source.examples.flatMap((example) => (example.kind === 'pair' ? Array.from({ length: source.mapsForms ?? maps.formsPerExample }, () => example) : []));
+    const single = createRandom(config.seed, `ret-texts/${s}`).shuffled(candidates).slice(0, maps.textsPerSource);
+    const chosen = [...single, ...(config.form === 'chat' ? followUps(single, maps.followUpsPerSource, form, createRandom(config.seed, `follow-ups/${s}`)) : [])];
     pairs.push(...chosen);
     sourceOf.push(...chosen.map(() => s));
   });

@@ -83,7 +83,7 @@ export async function measureSavings(options: SavingsOptions): Promise<SavingsRe
     const runCaptions = (sequences: readonly CaptionSequence[]) => model.captions(sequences, parameters, 1, new Map());
     const runRequests = async (sequences: readonly TextSequence[]): Promise<void> => {
       const gradients = new Map<string, Float32Array>();
-      const text = await model.texts(sequences);
+      const text = await model.texts(sequences, parameters);
       await model.textLoss(text, parameters, 1, gradients);
       const hidden = await model.hiddenAtRet(text, parameters);
       await model.backToRet(text, hidden, parameters, gradients);

@@ -26,11 +26,16 @@ export interface RejectedPicture {
   readonly key: string;
 }
 
-/** A text without pictures: nothing trained reaches it but the [RET] column of its softmaxes. */
+/**
+ * A text whose loss reaches nothing trained but the [RET] column of its softmaxes. Pictures that were shown
+ * earlier in it, each behind its [RET], stand there as the parameters have them; no gradient goes into them.
+ */
 export interface TextSequence {
   readonly kind: 'text';
   /** Without the [RET] that may follow. */
   readonly tokenIds: readonly number[];
+  /** Pooled features `[V]` of the pictures in `tokenIds`, in order. */
+  readonly shown?: readonly Float32Array[];
   readonly labelAt: readonly number[];
   /** The id of [RET] may be among them. */
   readonly labels: readonly number[];
@@ -50,14 +55,18 @@ export function labelCount(sequences: readonly { readonly labels: readonly numbe
 /** A score that no softmax sees; finite, so that nothing becomes NaN. */
 export const masked = -1e30;
 
-/** Token rows and positions of right-padded sequences; picture slots and padding are zeros. */
-export function padTokens(weights: LanguageModelWeights, sequences: readonly { readonly tokenIds: readonly number[] }[]): { readonly length: number; readonly embeds: RunTensor; readonly positions: RunTensor } {
+/**
+ * Token rows and positions of right-padded sequences; picture slots and padding are zeros.
+ *
+ * @param trainedId a token whose row is not among the weights; zeros as well
+ */
+export function padTokens(weights: LanguageModelWeights, sequences: readonly { readonly tokenIds: readonly number[] }[], trainedId?: number): { readonly length: number; readonly embeds: RunTensor<'float32'>; readonly positions: RunTensor } {
   const width = weights.config.embedSize;
   const length = Math.max(...sequences.map(({ tokenIds }) => tokenIds.length));
   const embeds = new Float32Array(sequences.length * length * width);
   const positions = new BigInt64Array(sequences.length * length);
   sequences.forEach(({ tokenIds }, row) => {
-    const places = tokenIds.flatMap((id, at) => (id === pictureSlot ? [] : [at]));
+    const places = tokenIds.flatMap((id, at) => (id === pictureSlot || id === trainedId ? [] : [at]));
     const rows = weights.embed(places.map((at) => tokenIds[at]!));
     places.forEach((at, i) => embeds.set(rows.subarray(i * width, (i + 1) * width), (row * length + at) * width));
     for (let at = 0; at < length; at++) positions[row * length + at] = BigInt(at);

@@ -7,7 +7,7 @@ import { FromageError } from '../errors.ts';
 import { withFromageTokens } from '../tokenizer/index.ts';
 import type { TrainConfig } from './config.ts';
 import { ContrastiveLoss } from './contrastive.ts';
-import { type ExampleSource, type PairExample, pictureKey, type PictureName, picturesOf, readSource, type TrainingExample } from './examples.ts';
+import { type ExampleSource, type PairExample, pictureKey, type PictureName, picturesOf, readSource, shownIn, type TrainingExample } from './examples.ts';
 import { createFeatureScale, type FeatureScale, foldScaleInto } from './feature-scale.ts';
 import { FrozenModel } from './frozen-model.ts';
 import { meanRowNorm } from './frozen-rows.ts';
@@ -166,7 +166,11 @@ function firstOfEachPicture(pairs: readonly PairExample[]): PairExample[] {
 function withoutUnreadable(sources: readonly ExampleSource[], heldOut: readonly PairExample[], pooled: PooledFeatures) {
   let skipped = 0;
   const readable = sources.map((source) => {
-    const examples = source.examples.flatMap((example): TrainingExample[] => (example.kind === 'talk' ? [example] : hasWords(example) && pooled.has(example.picture) ? [withoutUnknown(example, pooled)] : []));
+    const examples = source.examples.flatMap((example): TrainingExample[] => {
+      if (!shownIn(example.before).every((picture) => pooled.has(picture))) return [];
+      if (example.kind === 'talk') return [example];
+      return hasWords(example) && pooled.has(example.picture) ? [withoutUnknown(example, pooled)] : [];
+    });
     skipped += source.examples.length - examples.length;
     return { ...source, examples };
   });

@@ -60,7 +60,7 @@ export async function computeGradients({ model, contrastive }: Losses, batch: St
   const passes: { text: TextResult; rows: number }[] = [];
   let textSum = 0;
   for (const part of [...microBatches(pairs, options.microBatch), ...microBatches(ordered.slice(pairs.length), options.microBatch)]) {
-    const text = await model.texts(part);
+    const text = await model.texts(part, parameters);
     textSum += await model.textLoss(text, parameters, options.retrievalScale / textLabels, gradients);
     if (part[0]?.picture) passes.push({ text, rows: part.length });
   }

@@ -40,7 +40,7 @@ export async function validate(model: FrozenModel, form: PromptForm, set: Valida
   for (let i = 0; i < n; i += microBatch) {
     signal?.throwIfAborted();
     const part = set.pairs.slice(i, i + microBatch).map((pair) => form.validationText(pair));
-    const hidden = await model.hiddenAtRet(await model.texts(part), parameters);
+    const hidden = await model.hiddenAtRet(await model.texts(part, parameters), parameters);
     texts.set(adapter.projectText(hidden, part.length), i * adapter.retrievalDim);
     part.forEach(({ picture }, j) => pictures.set(adapter.projectImages(picture!, 1), (i + j) * adapter.retrievalDim));
   }

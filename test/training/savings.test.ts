@@ -42,7 +42,7 @@ test('a text whole in the graph gives the gradient of the cached way', async () 
 
   const model = new FrozenModel({ weights, visionHiddenSize: 4, visualTokens: 1, textLayers: layers, retTokenId: vocabSize, threads: 1 });
   const cached = new Map<string, Float32Array>();
-  const text = await model.texts(texts);
+  const text = await model.texts(texts, parameters);
   const lossSum = await model.textLoss(text, parameters, 1 / 4, cached);
   await model.backToRet(text, arriving, parameters, cached);
   await model.close();
