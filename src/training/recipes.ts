@@ -32,12 +32,12 @@ function starterRecipe(): Recipe {
     normalizeFeatures: true,
     warmStart: true,
     data: [
-      { kind: 'named', names: join(starterFolder, 'gallery.json'), images: galleryPictures(), weight: 0.7, mapsWeight: 2, captioning: false, retrieval: true },
-      { kind: 'talk', file: join(starterFolder, 'talk.jsonl'), names: join(starterFolder, 'gallery.json'), weight: 1 },
+      { kind: 'named', names: join(starterFolder, 'gallery.json'), images: galleryPictures(), weight: 0.7, mapsWeight: 1.2, mapsForms: 2, captioning: false, retrieval: true },
+      { kind: 'talk', file: join(starterFolder, 'talk.jsonl'), names: join(starterFolder, 'gallery.json'), images: galleryPictures(), weight: 1.2 },
     ],
-    steps: 550,
+    steps: 650,
     batchSize: 32,
-    retrievalBatchSize: 24,
+    retrievalBatchSize: 28,
     lr: 3e-4,
     retLrScale: 12,
     schedule: 'cosine',
@@ -49,7 +49,7 @@ function starterRecipe(): Recipe {
     // Two texts in three ask for a picture in training, one turn in three or four in a conversation.
     retOdds: 0.25,
     checkpointEvery: 25,
-    retrievalMaps: { steps: 1200, batchSize: 896, formsPerExample: 1, textsPerSource: 30_000, warmupSteps: 30, lr: 3e-3, dropout: 0.1, pictureDropout: 0.4 },
+    retrievalMaps: { steps: 800, batchSize: 896, formsPerExample: 1, textsPerSource: 30_000, followUpsPerSource: 2000, warmupSteps: 30, lr: 3e-3, dropout: 0.1, pictureDropout: 0.4 },
   };
 }
 
